@@ -1,0 +1,117 @@
+"""The credential that a request carries, if it carries exactly one.
+
+The ``Authorization`` header wins over cookies, and a header that is not plainly
+one bearer token is refused rather than skipped: falling through to a weaker
+credential is how requests are let in under the wrong name.
+
+Source: RFC 9110 sections 11.1 and 11.4; RFC 6750 section 2.1; Clerk, "Session
+tokens" (cookies ``__session`` and ``__session_<suffix>``).
+"""
+
+import re
+from base64 import urlsafe_b64encode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from hashlib import sha1
+from typing import Final
+
+from wicketgate.core.reason import Reason
+from wicketgate.core.request import HttpRequest
+
+
+@dataclass(frozen=True, slots=True)
+class NoCredential:
+    """The request carries no credential."""
+
+
+@dataclass(frozen=True, slots=True)
+class BearerToken:
+    """A bearer token from the ``Authorization`` header, unverified."""
+
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class CookieTokens:
+    """Session cookies, unverified; one, or one of each name while Clerk migrates."""
+
+    tokens: tuple[str, ...]
+
+
+Credential = NoCredential | BearerToken | CookieTokens
+
+NO_CREDENTIAL: Final = NoCredential()
+
+_BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-+\--~]+)")
+"""The scheme in any case, spaces, and one word of visible ASCII without a comma."""
+
+_SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_SUFFIX_LENGTH: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class CookieRules:
+    """Which cookies are session cookies, and which sites may send them.
+
+    Attributes:
+        names: Exactly ``__session`` and ``__session_<suffix>``.
+        origins: Origins that may send a cookie with an unsafe method.
+    """
+
+    names: frozenset[str]
+    origins: frozenset[str]
+
+    @classmethod
+    def of_instance(cls, publishable_key: str, origins: frozenset[str]) -> "CookieRules":
+        """Return the rules of the Clerk instance with this publishable key."""
+        # The suffix is a name, not a secret: SHA-1 is what Clerk chose for it.
+        digest = sha1(publishable_key.encode(), usedforsecurity=False).digest()
+        suffix = urlsafe_b64encode(digest).decode()[:_SUFFIX_LENGTH]
+        return cls(frozenset({"__session", f"__session_{suffix}"}), origins)
+
+
+def credential_of(request: HttpRequest, cookies: CookieRules | None) -> Credential | Reason:
+    """Return the one credential of `request`, or the reason why it is refused.
+
+    Args:
+        request: The request.
+        cookies: How to read session cookies; `None` ignores them.
+    """
+    authorization = request.headers.get("authorization")
+    if authorization is not None:
+        bearer = _BEARER.fullmatch(authorization)
+        return BearerToken(bearer[1]) if bearer else Reason.AUTHORIZATION_MALFORMED
+    if cookies is None or "cookie" not in request.headers:
+        return NO_CREDENTIAL
+    return _from_cookies(request, cookies)
+
+
+def _from_cookies(request: HttpRequest, rules: CookieRules) -> Credential | Reason:
+    found: dict[str, str] = {}
+    # Envoy joins repeated Cookie headers with a comma; a token has neither.
+    for pair in re.split(r"[;,]", request.headers["cookie"]):
+        name, separator, value = pair.strip(" \t").partition("=")
+        if not separator or name not in rules.names or not value:
+            continue
+        if found.setdefault(name, value) != value:
+            return Reason.COOKIE_AMBIGUOUS
+    if not found:
+        return NO_CREDENTIAL
+    if not _is_same_site(request.method, request.headers, rules.origins):
+        return Reason.COOKIE_CROSS_SITE
+    # Distinct values, the longer name first: the suffixed cookie is the one that
+    # no other Clerk instance on this domain can have written.
+    return CookieTokens(tuple(dict.fromkeys(found[name] for name in sorted(found, reverse=True))))
+
+
+def _is_same_site(method: str, headers: Mapping[str, str], origins: frozenset[str]) -> bool:
+    """Tell whether a browser sent this from a page of ours.
+
+    A browser adds cookies to whatever any page asks for; it also says which page
+    that was. ``Origin`` comes with every WebSocket handshake, CORS request and
+    unsafe method; only a plain read may come without it.
+    """
+    origin = headers.get("origin")
+    if origin is not None:
+        return origin in origins
+    return method in _SAFE_METHODS or headers.get("sec-fetch-site") == "same-origin"

@@ -1,0 +1,179 @@
+"""Why a request was denied, and the answer that each reason earns.
+
+Every denial carries exactly one `Reason`. Its value is stable: it is the
+``reason`` of the problem document, the label of the metric and the field of the
+decision log. `ANSWERS` is the one place where a reason becomes a status.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+
+class Reason(StrEnum):
+    """A stable word for one way of being denied."""
+
+    NO_CREDENTIAL = "no_credential"
+    """The rule wants a credential and the request carries none."""
+    AUTHORIZATION_MALFORMED = "authorization_malformed"
+    """``Authorization`` is empty, repeated, or not ``Bearer <token>``."""
+    COOKIE_AMBIGUOUS = "cookie_ambiguous"
+    """A session cookie appears twice with different values."""
+    COOKIE_CROSS_SITE = "cookie_cross_site"
+    """A cookie was sent without proof that our own origin made the request."""
+
+    TOKEN_TOO_LARGE = "token_too_large"
+    """The token is longer than the limit; it was not decoded."""
+    TOKEN_MALFORMED = "token_malformed"
+    """Not a compact JWS of canonical base64url and strict JSON objects."""
+    TOKEN_ALGORITHM = "token_algorithm"
+    """``alg`` is not RS256."""
+    TOKEN_TYPE = "token_type"
+    """``typ`` is neither absent nor ``JWT``."""
+    TOKEN_HEADER_UNSUPPORTED = "token_header_unsupported"
+    """The header asks for processing that is not done: ``crit``, ``b64``, ``zip``."""
+    TOKEN_CLASS = "token_class"
+    """``cat`` names a class of token that is not known to be a session token."""
+    TEMPLATE_TOKEN = "template_token"
+    """Minted from a JWT template, and template tokens are not enabled."""
+    MACHINE_TOKEN = "machine_token"
+    """A Clerk machine credential: M2M, API key or OAuth access token."""
+    KEY_ID_INVALID = "key_id_invalid"
+    """``kid`` is missing or not a plain identifier."""
+    KEY_UNKNOWN = "key_unknown"
+    """No key of this Clerk instance has the token's ``kid``."""
+    SIGNATURE_INVALID = "signature_invalid"
+    """The signature was not made by the key that the token names."""
+
+    CLAIMS_MALFORMED = "claims_malformed"
+    """A claim that is read is missing or has the wrong type."""
+    ISSUER_MISMATCH = "issuer_mismatch"
+    """``iss`` is not one of the configured issuers."""
+    SUBJECT_INVALID = "subject_invalid"
+    """``sub`` is not a Clerk user id."""
+    SESSION_MISSING = "session_missing"
+    """``sid`` is not a Clerk session id."""
+    SESSION_PENDING = "session_pending"
+    """``sts`` says that the session is not active yet."""
+    TOKEN_EXPIRED = "token_expired"
+    """``exp`` has passed."""
+    TOKEN_NOT_YET_VALID = "token_not_yet_valid"
+    """``nbf`` is in the future."""
+    TOKEN_ISSUED_IN_FUTURE = "token_issued_in_future"
+    """``iat`` is in the future."""
+    TOKEN_LIFETIME = "token_lifetime"
+    """``exp - iat`` exceeds the longest lifetime that is accepted."""
+    PARTY_MISSING = "party_missing"
+    """``azp`` is absent and required."""
+    PARTY_MISMATCH = "party_mismatch"
+    """``azp`` is not an authorized party."""
+    AUDIENCE_MISMATCH = "audience_mismatch"
+    """``aud`` names none of the configured audiences."""
+    IMPERSONATION = "impersonation"
+    """``act`` is present and impersonated sessions are refused."""
+
+    USER_REVOKED = "user_revoked"
+    """The user was banned, locked or deleted after the token was issued."""
+    SESSION_REVOKED = "session_revoked"
+    """The session ended, was removed or was revoked."""
+
+    USER_NOT_ADMITTED = "user_not_admitted"
+    """A valid user, where the rule admits services only."""
+    SERVICE_NOT_ADMITTED = "service_not_admitted"
+    """A valid service token, where the rule does not admit services."""
+    SERVICE_TOKEN_EXPOSED = "service_token_exposed"
+    """A valid service token arrived on a public route."""
+    AMBIGUOUS_PATH = "ambiguous_path"
+    """Two readers of the request target could disagree about what it names."""
+
+    KEYS_UNAVAILABLE = "keys_unavailable"
+    """The key needed to verify the token could not be fetched in time."""
+    ROUTE_MISCONFIGURED = "route_misconfigured"
+    """The route's ``context_extensions`` hold a word that is not understood."""
+    PEER_NOT_ALLOWED = "peer_not_allowed"
+    """The caller of the gate presented a certificate that is not on the list."""
+    INTERNAL_ERROR = "internal_error"
+    """The gate failed. The request is denied, because it was not decided."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a denied caller is told.
+
+    Attributes:
+        status: HTTP status; every value is in ``envoy.type.v3.StatusCode``.
+        title: One sentence for a person, free of anything from the request.
+        error: RFC 6750 section 3.1 error code; empty where that section asks
+            for none (no credential was presented, or the status is 503).
+    """
+
+    status: int
+    title: str
+    error: str = ""
+
+
+def _invalid_token(title: str) -> Answer:
+    return Answer(401, title, "invalid_token")
+
+
+def _forbidden(title: str) -> Answer:
+    return Answer(403, title, "insufficient_scope")
+
+
+def _undecided(title: str) -> Answer:
+    return Answer(503, title)
+
+
+ANSWERS: Final[dict[Reason, Answer]] = {
+    Reason.NO_CREDENTIAL: Answer(401, "A bearer token is required."),
+    Reason.AUTHORIZATION_MALFORMED: Answer(
+        401, "The Authorization header must be one bearer token.", "invalid_request"
+    ),
+    Reason.COOKIE_AMBIGUOUS: Answer(
+        401, "The session cookie was sent more than once.", "invalid_request"
+    ),
+    Reason.COOKIE_CROSS_SITE: Answer(
+        403, "The session cookie was sent by another site.", "invalid_request"
+    ),
+    Reason.TOKEN_TOO_LARGE: _invalid_token("The token is too large."),
+    Reason.TOKEN_MALFORMED: _invalid_token("The token is malformed."),
+    Reason.TOKEN_ALGORITHM: _invalid_token("The token's algorithm is not accepted."),
+    Reason.TOKEN_TYPE: _invalid_token("The token is not a session token."),
+    Reason.TOKEN_HEADER_UNSUPPORTED: _invalid_token("The token's header is not supported."),
+    Reason.TOKEN_CLASS: _invalid_token("The token is not a session token."),
+    Reason.TEMPLATE_TOKEN: _invalid_token("Tokens from JWT templates are not accepted."),
+    Reason.MACHINE_TOKEN: _invalid_token("Machine tokens are not accepted."),
+    Reason.KEY_ID_INVALID: _invalid_token("The token does not name a key."),
+    Reason.KEY_UNKNOWN: _invalid_token("The token was signed by an unknown key."),
+    Reason.SIGNATURE_INVALID: _invalid_token("The token's signature is invalid."),
+    Reason.CLAIMS_MALFORMED: _invalid_token("The token's claims are malformed."),
+    Reason.ISSUER_MISMATCH: _invalid_token("The token was issued by another party."),
+    Reason.SUBJECT_INVALID: _invalid_token("The token does not name a user."),
+    Reason.SESSION_MISSING: _invalid_token("The token does not name a session."),
+    Reason.SESSION_PENDING: _invalid_token("The session is not active yet."),
+    Reason.TOKEN_EXPIRED: _invalid_token("The token has expired."),
+    Reason.TOKEN_NOT_YET_VALID: _invalid_token("The token is not valid yet."),
+    Reason.TOKEN_ISSUED_IN_FUTURE: _invalid_token("The token was issued in the future."),
+    Reason.TOKEN_LIFETIME: _invalid_token("The token lives too long."),
+    Reason.PARTY_MISSING: _invalid_token("The token does not name an authorized party."),
+    Reason.PARTY_MISMATCH: _invalid_token("The token was issued for another application."),
+    Reason.AUDIENCE_MISMATCH: _invalid_token("The token was issued for another audience."),
+    Reason.IMPERSONATION: _forbidden("Impersonated sessions are not accepted."),
+    Reason.USER_REVOKED: _invalid_token("The user's access was revoked."),
+    Reason.SESSION_REVOKED: _invalid_token("The session was revoked."),
+    Reason.USER_NOT_ADMITTED: _forbidden("Users are not admitted here."),
+    Reason.SERVICE_NOT_ADMITTED: _forbidden("Services are not admitted here."),
+    Reason.SERVICE_TOKEN_EXPOSED: _invalid_token("The token is malformed."),
+    Reason.AMBIGUOUS_PATH: Answer(400, "The request target is ambiguous."),
+    Reason.KEYS_UNAVAILABLE: _undecided("Tokens cannot be verified at the moment."),
+    Reason.ROUTE_MISCONFIGURED: _undecided("This route's authorization is misconfigured."),
+    Reason.PEER_NOT_ALLOWED: _undecided("This proxy may not ask for authorization."),
+    Reason.INTERNAL_ERROR: _undecided("The request could not be authorized."),
+}
+
+PUBLIC_WORD: Final[dict[Reason, Reason]] = {
+    # A stranger who holds a leaked service token must not learn from the public
+    # edge that it works: the answer is the one that any opaque string earns.
+    Reason.SERVICE_TOKEN_EXPOSED: Reason.TOKEN_MALFORMED,
+}
+"""Reasons that callers are told under another word; logs and metrics keep the true one."""

@@ -1,0 +1,95 @@
+"""The request that is judged, and whether its target can be judged at all.
+
+Two readers that disagree about a path let a request past the rule that was
+written for it. A target over which they could disagree is refused rather than
+interpreted: nothing here decodes, resolves or rewrites a path.
+
+Source: RFC 3986 sections 3.3 and 6.2.2; CVE-2019-9901, CVE-2021-29492,
+CVE-2021-32779, CVE-2026-26205 and CVE-2026-32811.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpRequest:
+    """One HTTP request as Envoy describes it.
+
+    Attributes:
+        method: The method, upper case as sent.
+        host: The authority, with its port when it has one.
+        target: The request target: path and query, exactly what upstream gets.
+        headers: Names in lower case. A repeated header is one value joined by
+            commas, as Envoy joins it.
+        context: The route's ``context_extensions``, written by the operator.
+        source_principal: The client certificate's identity, empty without mTLS.
+    """
+
+    method: str = "GET"
+    host: str = ""
+    target: str = "/"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
+    source_principal: str = ""
+
+    @property
+    def path(self) -> str:
+        """The target without its query."""
+        return self.target.partition("?")[0]
+
+    @property
+    def is_grpc(self) -> bool:
+        """Whether the caller speaks gRPC (Envoy's ``isGrpcRequestHeaders``)."""
+        content_type = self.headers.get("content-type", "")
+        return content_type == "application/grpc" or content_type.startswith("application/grpc+")
+
+
+_PLAIN: Final = re.compile(r"(?:/[A-Za-z0-9_~!$&'()*+,=:@-][A-Za-z0-9._~!$&'()*+,=:@-]*)*/?")
+"""Paths that are unambiguous at a glance: nothing encoded, no segment begins with a dot."""
+
+_ESCAPE: Final = re.compile(r"%(?:[0-9A-Fa-f]{2})?")
+_UNSAFE_ESCAPES: Final = frozenset(
+    {
+        *(f"%{octet:02x}" for octet in (*range(0x20), 0x7F)),  # controls, NUL first
+        *("%2f", "%5c", "%3b", "%3f", "%23"),  # delimiters: / \ ; ? #
+        "%",  # an escape without its two digits
+    }
+)
+_ENCODED_ESCAPE: Final = re.compile(r"%25[0-9A-Fa-f]{2}")
+_ENCODED_DOT: Final = re.compile(r"%2e", re.IGNORECASE)
+_UNSAFE_CHARACTERS: Final = re.compile(r"[^!-~]|[\\;#]")
+
+
+def is_ambiguous(path: str) -> bool:
+    """Tell whether two readers could take `path` for different resources.
+
+    Ambiguous are: a path that does not begin with ``/``; an empty, ``.`` or ``..``
+    segment, encoded or not; ``;`` parameters; a backslash, a fragment, a control
+    or non-ASCII character; an encoded delimiter or control; an escape that is
+    malformed, encodes an escape, or does not add up to UTF-8.
+    """
+    if _PLAIN.fullmatch(path):
+        return not path
+    if not path.startswith("/") or _UNSAFE_CHARACTERS.search(path):
+        return True
+    if any(escape.lower() in _UNSAFE_ESCAPES for escape in _ESCAPE.findall(path)):
+        return True
+    if _ENCODED_ESCAPE.search(path) or not _decodes(path):
+        return True
+    segments = _ENCODED_DOT.sub(".", path).split("/")[1:]
+    # An empty last segment is a trailing slash; any other is a doubled one.
+    return any(segment in {".", ".."} for segment in segments) or "" in segments[:-1]
+
+
+def _decodes(path: str) -> bool:
+    octets = re.sub(
+        rb"%([0-9A-Fa-f]{2})", lambda found: bytes((int(found[1], 16),)), path.encode("ascii")
+    )
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
