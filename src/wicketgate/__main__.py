@@ -1,0 +1,7 @@
+"""``python -m wicketgate``."""
+
+import sys
+
+from wicketgate.cli import main
+
+sys.exit(main())

@@ -1,0 +1,1 @@
+"""The outside world, one thing per module; none decides, and none imports another."""

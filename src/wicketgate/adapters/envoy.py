@@ -1,0 +1,146 @@
+"""Between Envoy's messages and ours; the only user of protobuf.
+
+Pure: bytes in, bytes out. Envoy lets a request pass when, and only when,
+``status.code`` is 0, whatever else the answer says, and an answer without a
+status has code 0. So code 0 is written in one place, `_allowed`, and every other
+answer goes through `_denied`, which cannot produce it.
+
+Source: ``envoy.service.auth.v3.CheckRequest`` and ``CheckResponse``;
+``google.rpc.Code``.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Final, assert_never
+
+from wicketgate._gen.ext_authz_pb2 import (
+    AttributeContext,
+    CheckRequest,
+    CheckResponse,
+    DeniedHttpResponse,
+    HeaderValue,
+    HeaderValueOption,
+    HttpStatus,
+    OkHttpResponse,
+    Status,
+)
+from wicketgate.core.answer import UNAVAILABLE, answer_to
+from wicketgate.core.decision import Allow, Deny, Principal, User, Verdict
+from wicketgate.core.identity import IdentityHeaders
+from wicketgate.core.reason import Reason
+from wicketgate.core.request import HttpRequest
+
+SERVICE: Final = "envoy.service.auth.v3.Authorization"
+"""The gRPC service; also the name under which its health is asked for."""
+
+_OK: Final = 0
+_PERMISSION_DENIED: Final = 7
+_CODES: Final[Mapping[int, int]] = {400: 3, 401: 16, 403: _PERMISSION_DENIED, 503: 14}
+"""``google.rpc.Code`` for the HTTP statuses that denials have."""
+
+_OVERWRITE: Final = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
+
+
+def request_from(raw: bytes) -> HttpRequest:
+    """Read a serialised ``CheckRequest``.
+
+    Raises:
+        google.protobuf.message.DecodeError: `raw` is not a ``CheckRequest``.
+    """
+    attributes = CheckRequest.FromString(raw).attributes
+    http = attributes.request.http
+    return HttpRequest(
+        method=http.method,
+        host=http.host,
+        target=http.path,
+        headers=_headers_of(http),
+        context=dict(attributes.context_extensions),
+        source_principal=attributes.source.principal,
+    )
+
+
+def _headers_of(http: AttributeContext.HttpRequest) -> dict[str, str]:
+    headers = dict(http.headers)
+    # Filled instead of `headers` under encode_raw_headers. Were both ever filled,
+    # joining makes two credentials of one, which is refused.
+    for entry in http.header_map.headers:
+        value = entry.value or entry.raw_value.decode("utf-8", "replace")
+        name = entry.key.lower()
+        headers[name] = f"{headers[name]},{value}" if name in headers else value
+    return headers
+
+
+class Responses:
+    """Serialises verdicts as ``CheckResponse``."""
+
+    def __init__(self, identity: IdentityHeaders, *, error_response: bool = False) -> None:
+        """Prepare to answer.
+
+        Args:
+            identity: Plans the headers of allowed requests.
+            error_response: Answer "cannot decide" with ``error_response`` (Envoy
+                1.37 and later), which leaves it to ``failure_mode_allow``.
+        """
+        self._identity = identity
+        self._error_response = error_response
+
+    def serialise(self, verdict: Verdict, *, decision_id: str, is_grpc: bool) -> bytes:
+        """Return the serialised ``CheckResponse`` for `verdict`."""
+        match verdict:
+            case Allow():
+                response = self._allowed(verdict, decision_id)
+            case Deny():
+                response = self._denied(verdict, decision_id, is_grpc=is_grpc)
+            case _:
+                assert_never(verdict)
+        return response.SerializeToString()
+
+    def _allowed(self, allow: Allow, decision_id: str) -> CheckResponse:
+        plan = self._identity.plan(allow.principal)
+        response = CheckResponse(
+            status=Status(code=_OK),
+            ok_response=OkHttpResponse(headers=_options(plan.set), headers_to_remove=plan.remove),
+        )
+        _describe(response, "allowed", decision_id, allow.rule.name, allow.principal)
+        return response
+
+    def _denied(self, deny: Deny, decision_id: str, *, is_grpc: bool) -> CheckResponse:
+        answer = answer_to(deny.reason, decision_id=decision_id, is_grpc=is_grpc)
+        denied = DeniedHttpResponse(
+            status=HttpStatus(code=answer.status),
+            headers=_options(answer.headers),
+            body=answer.body,
+        )
+        status = Status(code=_CODES.get(answer.status, _PERMISSION_DENIED), message=deny.reason)
+        if answer.status == UNAVAILABLE and self._error_response:
+            response = CheckResponse(status=status, error_response=denied)
+        else:
+            response = CheckResponse(status=status, denied_response=denied)
+        rule = deny.rule.name if deny.rule else ""
+        _describe(response, deny.reason, decision_id, rule, deny.principal)
+        return response
+
+
+def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
+    # `append` stays unset: Envoy's ext_authz obeys it before `append_action`, and
+    # true would keep the client's own copy.
+    return [
+        HeaderValueOption(header=HeaderValue(key=name, value=value), append_action=_OVERWRITE)
+        for name, value in headers
+    ]
+
+
+def _describe(
+    response: CheckResponse,
+    reason: Reason | str,
+    decision_id: str,
+    rule: str,
+    principal: Principal | None,
+) -> None:
+    """Fill the dynamic metadata that Envoy's access log can print."""
+    fields = response.dynamic_metadata.fields
+    fields["reason"].string_value = reason
+    fields["decision_id"].string_value = decision_id
+    if rule:
+        fields["rule"].string_value = rule
+    if isinstance(principal, User):
+        fields["user_id"].string_value = principal.claims.user_id

@@ -1,0 +1,209 @@
+"""The reference transport: ``grpc.aio`` serving Check, health and reflection.
+
+The handler moves bytes and decides nothing. Health is SERVING only while the
+gate can verify tokens, so that Envoy sends Checks elsewhere when it cannot.
+
+Source: gRPC health checking protocol; Envoy ``grpc_health_check``.
+"""
+
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health_aio
+from grpc_reflection.v1alpha import reflection
+
+from wicketgate.adapters.envoy import SERVICE
+from wicketgate.errors import ConfigurationError, EnvironmentFaultError
+
+MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
+"""A Check over the limit is a gRPC error, which ``failure_mode_allow`` may turn into
+an allow. So the limit lies above the largest headers that Envoy takes (8 MiB)."""
+
+_OPTIONS: Final = (
+    # Two gates on one port would share it by lottery; the second must fail to start.
+    ("grpc.so_reuseport", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+)
+
+
+_NO_PASSWORD: Final = ""
+"""An encrypted key is a mistake to report, not a prompt on the terminal."""
+
+
+class Checker(Protocol):
+    """Answers Checks; see `wicketgate.gate.Gate`."""
+
+    def check(self, raw: bytes) -> bytes | Awaitable[bytes]:
+        """Answer a serialised ``CheckRequest``."""
+
+    def refuse_peer(self) -> bytes:
+        """Answer a caller that may not ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsIdentity:
+    """How the server proves itself, and whom it listens to.
+
+    Attributes:
+        certificate: PEM chain, read anew at a handshake after the file changed.
+        key: PEM private key, likewise.
+        client_ca: PEM bundle; when set, clients must present a certificate.
+        allowed_sans: When not empty, a client needs one of these SANs.
+    """
+
+    certificate: Path
+    key: Path
+    client_ca: Path | None = None
+    allowed_sans: frozenset[str] = frozenset()
+
+
+class GrpcServer:
+    """Serves one gate on one address."""
+
+    def __init__(self, checker: Checker, *, address: str, tls: TlsIdentity | None = None) -> None:
+        """Build the server, not listening yet.
+
+        Args:
+            checker: Answers Checks.
+            address: ``host:port`` or ``unix:/path``.
+            tls: `None` serves in the clear.
+        """
+        self._checker = checker
+        self._address = address
+        self._tls = tls
+        self._allowed_sans = tls.allowed_sans if tls else frozenset[str]()
+        self._health = health_aio.HealthServicer()
+        self._server = grpc.aio.server(options=_OPTIONS)
+        # No serialisers: the gate takes and gives bytes.
+        check: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(
+            self._check
+        )
+        self._server.add_generic_rpc_handlers(
+            (grpc.method_handlers_generic_handler(SERVICE, {"Check": check}),)
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection(
+            (SERVICE, "grpc.health.v1.Health", reflection.SERVICE_NAME), self._server
+        )
+
+    async def start(self) -> str:
+        """Listen, and return the address with the port that was taken.
+
+        Raises:
+            EnvironmentFaultError: the address cannot be listened on.
+            ConfigurationError: the TLS files cannot be used.
+        """
+        await self.set_serving(serving=False)
+        credentials = _credentials(self._tls) if self._tls else None
+        try:
+            if credentials is None:
+                port = self._server.add_insecure_port(self._address)
+            else:
+                port = self._server.add_secure_port(self._address, credentials)
+        except RuntimeError:
+            msg = (
+                f"cannot listen on {self._address}: it is in use, not an address of this "
+                "machine, or not permitted; set WICKETGATE_AUTHZ_ADDRESS to another"
+            )
+            raise EnvironmentFaultError(msg) from None
+        await self._server.start()
+        if self._address.startswith("unix:"):
+            return self._address
+        return f"{self._address.rpartition(':')[0]}:{port}"
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Tell health checkers whether to send Checks here."""
+        states = health_pb2.HealthCheckResponse
+        state = states.SERVING if serving else states.NOT_SERVING
+        for service in ("", SERVICE):
+            await self._health.set(service, state)
+
+    async def retire(self) -> None:
+        """Answer NOT_SERVING from now on, whatever `set_serving` says; keep answering Checks."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, *, grace: float) -> None:
+        """Send GOAWAY and give calls in flight `grace` seconds to finish."""
+        await self._server.stop(grace)
+
+    async def _check(self, raw: bytes, context: "grpc.aio.ServicerContext[bytes, bytes]") -> bytes:
+        if self._allowed_sans and self._allowed_sans.isdisjoint(_sans(context)):
+            return self._checker.refuse_peer()
+        answer = self._checker.check(raw)
+        return answer if isinstance(answer, bytes) else await answer
+
+
+def _sans(context: "grpc.aio.ServicerContext[bytes, bytes]") -> set[str]:
+    properties = context.auth_context()
+    return {
+        value.decode("utf-8", "replace")
+        for name in ("x509_subject_alternative_name", "peer_uri", "peer_dns")
+        for value in properties.get(name, ())
+    }
+
+
+def _credentials(tls: TlsIdentity) -> grpc.ServerCredentials:
+    """Return credentials that follow the certificate files as they are renewed."""
+    _require_usable(tls)
+    read = _reader(tls)
+    return grpc.dynamic_ssl_server_credentials(
+        read(),
+        _if_changed(read),  # type: ignore[arg-type] # None is documented: no change
+        require_client_authentication=tls.client_ca is not None,
+    )
+
+
+def _reader(tls: TlsIdentity) -> Callable[[], grpc.ServerCertificateConfiguration]:
+    def read() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration(
+            [(tls.key.read_bytes(), tls.certificate.read_bytes())],
+            root_certificates=tls.client_ca.read_bytes() if tls.client_ca else None,
+        )
+
+    return read
+
+
+def _if_changed(
+    read: Callable[[], grpc.ServerCertificateConfiguration],
+) -> Callable[[], grpc.ServerCertificateConfiguration | None]:
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        # None keeps the certificate in use; a half-written file must not end it.
+        with suppress(OSError):
+            return read()
+        return None
+
+    return fetch
+
+
+def _require_usable(tls: TlsIdentity) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    mistakes = []
+    try:
+        context.load_cert_chain(tls.certificate, tls.key, password=_NO_PASSWORD)
+    except (OSError, ssl.SSLError) as error:
+        mistakes.append(
+            f"WICKETGATE_TLS_CERT_FILE and WICKETGATE_TLS_KEY_FILE: {_why(error)}; expected "
+            f"a PEM certificate chain and its private key ({tls.certificate}, {tls.key})"
+        )
+    if tls.client_ca is not None:
+        try:
+            context.load_verify_locations(tls.client_ca)
+        except (OSError, ssl.SSLError) as error:
+            mistakes.append(
+                f"WICKETGATE_TLS_CLIENT_CA_FILE: {_why(error)}; expected a PEM bundle of "
+                f"certificate authorities ({tls.client_ca})"
+            )
+    if mistakes:
+        raise ConfigurationError(*mistakes)
+
+
+def _why(error: OSError) -> str:
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "not usable").replace("_", " ").lower()
+    return (error.strerror or type(error).__name__).lower()

@@ -1,0 +1,146 @@
+"""What operators see: one JSON line per decision, and bounded metrics.
+
+Every line and label is made from an allowlist of fields, so there is nothing
+to redact. Labels are values of enums: never a path, a user or a ``kid``.
+"""
+
+from collections.abc import Callable
+from typing import Final, TextIO
+
+import structlog
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from wicketgate import __version__
+from wicketgate.core.record import DecisionLog, Record
+
+BUCKETS: Final = (
+    *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005),
+    *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
+)
+"""Seconds. From a cached token (tens of µs) to past Envoy's timeout (0.5 s)."""
+
+
+def make_log(stream: TextIO, *, level: str) -> structlog.typing.FilteringBoundLogger:
+    """Return a logger that writes one JSON object a line to `stream`."""
+    log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
+        structlog.WriteLogger(stream),
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    return log
+
+
+class Telemetry:
+    """Keeps decisions and key refreshes: as metrics, and in the log."""
+
+    def __init__(
+        self,
+        log: structlog.typing.FilteringBoundLogger,
+        *,
+        decision_log: DecisionLog = DecisionLog.ALL,
+    ) -> None:
+        """Make the metrics; they belong to this object's own registry."""
+        self.log = log
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        self._decision_log = decision_log
+        self._checks = Counter(
+            "wicketgate_checks",
+            "Decisions.",
+            ("verdict", "reason", "principal"),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "wicketgate_check_seconds",
+            "Time from reading a Check to its answer.",
+            buckets=BUCKETS,
+            registry=self.registry,
+        )
+        self._refreshes = Counter(
+            "wicketgate_jwks_refreshes",
+            "Attempts to fetch the keys.",
+            ("outcome",),
+            registry=self.registry,
+        )
+        for outcome in ("ok", "failed"):
+            self._refreshes.labels(outcome)
+        Gauge("wicketgate_build_info", "Always 1.", ("version",), registry=self.registry).labels(
+            __version__
+        ).set(1)
+
+    def watch(self, name: str, meaning: str, read: Callable[[], float | None]) -> None:
+        """Export a gauge whose value is read at each scrape; `None` leaves it out."""
+        self.registry.register(_Reading(GaugeMetricFamily, name, meaning, read))
+
+    def watch_count(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """Export a counter that is kept elsewhere and read at each scrape."""
+        self.registry.register(_Reading(CounterMetricFamily, name, meaning, read))
+
+    def exposition(self) -> bytes:
+        """Return the metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def record(self, record: Record) -> None:
+        """Keep one decision."""
+        self._checks.labels(record.verdict, record.reason, record.principal).inc()
+        self._seconds.observe(record.seconds)
+        if not self._is_logged(record):
+            return
+        optional = {"request_id": record.request_id, "rule": record.rule}
+        if record.detail:
+            optional["detail"] = record.detail
+        self.log.info(
+            "decision",
+            decision_id=record.decision_id,
+            verdict=record.verdict,
+            reason=record.reason,
+            principal=record.principal,
+            milliseconds=round(record.seconds * 1000, 3),
+            **{name: value for name, value in optional.items() if value},
+        )
+
+    def refreshed(self) -> None:
+        """Count a successful fetch of the keys."""
+        self._refreshes.labels("ok").inc()
+
+    def refresh_failed(self, error: str) -> None:
+        """Count and log a failed fetch of the keys."""
+        self._refreshes.labels("failed").inc()
+        self.log.warning("keys not refreshed", error=error)
+
+    def _is_logged(self, record: Record) -> bool:
+        if self._decision_log is DecisionLog.DENIED:
+            return record.verdict == "deny"
+        return self._decision_log is DecisionLog.ALL
+
+
+class _Reading(Collector):
+    def __init__(
+        self,
+        family: type[GaugeMetricFamily | CounterMetricFamily],
+        name: str,
+        meaning: str,
+        read: Callable[[], float | None],
+    ) -> None:
+        self._family = family
+        self._name = name
+        self._meaning = meaning
+        self._read = read
+
+    def collect(self) -> list[Metric]:
+        value = self._read()
+        return [] if value is None else [self._family(self._name, self._meaning, value)]

@@ -1,0 +1,152 @@
+"""One Check from bytes to bytes: what every transport calls.
+
+This is the only caller of `decide`. It gathers one snapshot of everything that
+can change, asks, fetches a key when that is the answer, and records the
+verdict. Whatever goes wrong in here is a denial: an exception that reached the
+transport would become a gRPC error, and what Envoy does with those is up to
+``failure_mode_allow``.
+"""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from typing import Protocol
+
+from wicketgate.adapters.envoy import Responses, request_from
+from wicketgate.core.decision import AwaitKey, Decision, Deny, Judge, Policy, Verdict, decide
+from wicketgate.core.keys import KeySet
+from wicketgate.core.reason import Reason
+from wicketgate.core.record import Record, record_of
+from wicketgate.core.request import HttpRequest
+from wicketgate.core.revocation import NO_REVOCATIONS
+
+
+class KeySource(Protocol):
+    """Where the verification keys come from."""
+
+    @property
+    def snapshot(self) -> KeySet:
+        """The keys in force now; the same object until they change."""
+
+    async def refresh(self, kid: str) -> bool:
+        """Try to learn about `kid`; tell whether the keys are now known to be current."""
+
+
+class Recorder(Protocol):
+    """Whoever keeps records of decisions: log, metrics."""
+
+    def record(self, record: Record) -> None:
+        """Keep one record."""
+
+
+class Gate:
+    """Answers Checks."""
+
+    def __init__(
+        self,
+        *,
+        judge: Judge,
+        policy: Policy,
+        keys: KeySource,
+        responses: Responses,
+        recorder: Recorder,
+        clock: Callable[[], float],
+        timer: Callable[[], float],
+        decision_ids: Iterator[str],
+    ) -> None:
+        """Make a gate.
+
+        Args:
+            judge: Verifier, service tokens and cookie rules.
+            policy: Finds the rule for a request.
+            keys: The source of verification keys.
+            responses: Serialises verdicts.
+            recorder: Keeps a record of each.
+            clock: POSIX seconds.
+            timer: Monotonic seconds.
+            decision_ids: Endless and unique.
+        """
+        self.policy = policy
+        self.revocations = NO_REVOCATIONS
+        self._judge = judge
+        self._keys = keys
+        self._responses = responses
+        self._recorder = recorder
+        self._clock = clock
+        self._timer = timer
+        self._decision_ids = decision_ids
+        self._last_resort = responses.serialise(
+            Deny(Reason.INTERNAL_ERROR), decision_id="none", is_grpc=False
+        )
+
+    def check(self, raw: bytes) -> bytes | Awaitable[bytes]:
+        """Answer a serialised ``CheckRequest`` with a serialised ``CheckResponse``.
+
+        Returns:
+            The answer; or, only when a key has to be fetched first, an awaitable
+            of it. Neither raises.
+        """
+        started = self._timer()
+        request = None
+        try:
+            request = request_from(raw)
+            decision = self._decide(request)
+            if isinstance(decision, AwaitKey):
+                return self._check_again(request, decision, started)
+            return self._answer(decision, request, started)
+        except Exception as error:  # noqa: BLE001 - whatever it was, the request is denied
+            return self._fail(error, request, started)
+
+    def refuse_peer(self) -> bytes:
+        """Answer a caller whose certificate is not on the list."""
+        return self._answer(Deny(Reason.PEER_NOT_ALLOWED), None, self._timer())
+
+    async def _check_again(self, request: HttpRequest, asked: AwaitKey, started: float) -> bytes:
+        try:
+            is_current = await self._keys.refresh(asked.kid)
+            decision = self._decide(request)
+            if isinstance(decision, AwaitKey):
+                decision = decision.if_current if is_current else decision.if_stale
+            return self._answer(decision, request, started)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._fail(error, request, started)
+
+    def _decide(self, request: HttpRequest) -> Decision:
+        return decide(
+            request,
+            judge=self._judge,
+            policy=self.policy,
+            keys=self._keys.snapshot,
+            revocations=self.revocations,
+            now=self._clock(),
+        )
+
+    def _fail(self, error: Exception, request: HttpRequest | None, started: float) -> bytes:
+        try:
+            return self._answer(_broken(error), request, started)
+        except Exception:  # noqa: BLE001 - even then, an answer and not a gRPC error
+            return self._last_resort
+
+    def _answer(self, verdict: Verdict, request: HttpRequest | None, started: float) -> bytes:
+        decision_id = next(self._decision_ids)
+        answer = self._responses.serialise(
+            verdict, decision_id=decision_id, is_grpc=request is not None and request.is_grpc
+        )
+        # A full disk or a closed pipe must not close the mesh.
+        with suppress(Exception):
+            elapsed = self._timer() - started
+            self._recorder.record(
+                record_of(verdict, request, decision_id=decision_id, seconds=elapsed)
+            )
+        return answer
+
+
+def _broken(error: Exception) -> Deny:
+    """Return the denial for a defect; its message could quote a token, its place cannot."""
+    traceback = error.__traceback__
+    while traceback is not None and traceback.tb_next is not None:
+        traceback = traceback.tb_next
+    place = ""
+    if traceback is not None:
+        code = traceback.tb_frame.f_code
+        place = f" in {code.co_qualname} line {traceback.tb_lineno}"
+    return Deny(Reason.INTERNAL_ERROR, detail=f"{type(error).__name__}{place}")

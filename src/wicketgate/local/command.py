@@ -1,0 +1,103 @@
+"""``wicketgate local``: the stack, until Ctrl-C; or the tour, until it is over."""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from wicketgate.local.clerk_instance import USER
+from wicketgate.local.stack import LocalStack
+from wicketgate.local.table import Table
+from wicketgate.local.tour import run_tour
+
+INTERRUPTED: Final = 130
+"""The status of a program that SIGINT ended, as shells count it."""
+TOKEN_SECONDS: Final = 3600
+"""Clerk's own tokens live 60 s, which is too short to read what to paste."""
+_MARGIN_SECONDS: Final = 300
+
+_EXAMPLES: Final = """
+A token for the gate, valid for {minutes} minutes (Clerk's own live 60 s):
+
+TOKEN={token}
+SERVICE={service}
+
+  a user               curl -si {edge}/me -H "authorization: Bearer $TOKEN"
+  nobody               curl -si {edge}/me
+  nobody, open route   curl -si {edge}/public
+  an impostor          curl -si {edge}/public -H "clerk-user-id: {user}"
+  a service, inside    curl -si {internal}/internal/jobs -H "authorization: Bearer $SERVICE"
+  ... at the edge      curl -si {edge}/internal/jobs -H "authorization: Bearer $SERVICE"
+
+The upstream answers with the request that it saw. Metrics: {admin}/metrics
+Ctrl-C stops everything.
+"""
+
+
+async def run_local(*, tour: bool, envoy: str | None) -> int:
+    """Run the local stack.
+
+    Args:
+        tour: Run the tour and stop, instead of waiting for Ctrl-C.
+        envoy: The Envoy binary; `None` finds one.
+
+    Returns:
+        The exit status.
+
+    Raises:
+        EnvironmentFaultError: a part is missing or does not start.
+    """
+    with _signals_cancel():
+        try:
+            async with LocalStack(envoy=envoy, report=_report) as stack:
+                if tour:
+                    print()
+                    return 0 if await run_tour(stack, Table(sys.stdout, os.environ)) else 1
+                await _keep_running(stack)
+        except asyncio.CancelledError:
+            return INTERRUPTED if tour else 0
+    return 0
+
+
+async def _keep_running(stack: LocalStack) -> None:
+    while True:
+        print(_examples(stack), flush=True)
+        await asyncio.sleep(TOKEN_SECONDS - _MARGIN_SECONDS)
+
+
+def _examples(stack: LocalStack) -> str:
+    now = time.time()
+    expiry = {"exp": int(now) + TOKEN_SECONDS}
+    return _EXAMPLES.format(
+        minutes=TOKEN_SECONDS // 60,
+        token=stack.clerk.instance.mint(now=now, claims=expiry),
+        service=stack.service_token,
+        edge=stack.edge,
+        internal=stack.internal,
+        admin=stack.gate_admin,
+        user=USER,
+    )
+
+
+@contextmanager
+def _signals_cancel() -> Iterator[None]:
+    """Make SIGINT and SIGTERM cancel the current task, so that everything is stopped in order."""
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    if task is not None:
+        for number in numbers:
+            loop.add_signal_handler(number, task.cancel)
+    try:
+        yield
+    finally:
+        for number in numbers:
+            loop.remove_signal_handler(number)
+
+
+def _report(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,176 @@
+"""The whole system on loopback: Clerk's double, an upstream, the gate, Envoy.
+
+The gate is the program that users run, in a process of its own, told what to
+do by its environment alone. Whatever was started is stopped again, in the
+opposite order, also when starting failed half-way or somebody pressed Ctrl-C.
+"""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Final, Self
+
+from aiohttp import ClientError, ClientSession, ClientTimeout
+
+from wicketgate.local.child import ChildProcess
+from wicketgate.local.clerk import ClerkDouble
+from wicketgate.local.envoy import EnvoyProcess, envoy_version, find_envoy
+from wicketgate.local.envoy_config import AS_SHIPPED, EnvoyOptions, envoy_document, render_config
+from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.upstream import EchoUpstream
+
+ORIGIN: Final = "http://localhost:3000"
+"""The front end: the authorized party of the tokens and the CORS origin of envoy.yaml."""
+COOLDOWN_SECONDS: Final = 1
+"""The gate's shortest; a rotation is then noticed while somebody watches."""
+READY_SECONDS: Final = 15.0
+
+_OURS: Final = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL")
+"""Settings of the developer's own that must not leak into the experiment."""
+_ADMIN_TIMEOUT: Final = ClientTimeout(total=2.0)
+
+
+def _silent(_: str) -> None:
+    pass
+
+
+class LocalStack:
+    """Everything, running, for as long as the context is open.
+
+    Attributes:
+        clerk: The double; rotate its instance, or make it fail.
+        upstream: Where admitted requests arrive.
+        gate: The gate's process.
+        envoy: Envoy.
+        service_token: The gate's ``SERVICE_AUTH_TOKEN``.
+        edge: Base URL of the public listener.
+        internal: Base URL of the internal listener.
+        gate_admin: Base URL of the gate's health and metrics.
+    """
+
+    clerk: ClerkDouble
+    upstream: EchoUpstream
+    gate: ChildProcess
+    envoy: EnvoyProcess
+    edge: str
+    internal: str
+    gate_admin: str
+
+    def __init__(
+        self,
+        *,
+        environment: Mapping[str, str] | None = None,
+        envoy: str | None = None,
+        options: EnvoyOptions = AS_SHIPPED,
+        report: Callable[[str], None] = _silent,
+    ) -> None:
+        """Prepare the stack.
+
+        Args:
+            environment: Settings of the gate to add or replace; an empty value
+                unsets one.
+            envoy: The Envoy binary; see `find_envoy`.
+            options: How Envoy's configuration departs from the shipped one.
+            report: Told what is being started.
+        """
+        self.service_token = secrets.token_hex(32)
+        self._overrides = environment or {}
+        self._envoy_override = envoy
+        self._options = options
+        self._report = report
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Start everything and wait until it works together.
+
+        Raises:
+            EnvironmentFaultError: a part is missing or does not start.
+        """
+        async with AsyncExitStack() as stack:
+            await self._start(stack)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Stop everything."""
+        await self._stack.aclose()
+
+    async def _start(self, stack: AsyncExitStack) -> None:
+        binary = find_envoy(self._envoy_override)
+        version = await envoy_version(binary)
+        directory = Path(stack.enter_context(TemporaryDirectory(prefix="wicketgate-")))
+        self._report("starting a Clerk double and an upstream ...")
+        self.clerk = await stack.enter_async_context(ClerkDouble())
+        self.upstream = await stack.enter_async_context(EchoUpstream())
+        checks, gate_admin, edge, internal, envoy_admin = free_ports(5)
+        settings = self._settings(directory, checks=checks, admin=gate_admin)
+        self.gate_admin = f"http://{LOOPBACK}:{gate_admin}"
+        self._report("starting wicketgate authz ...")
+        command = (sys.executable, "-m", "wicketgate", "authz")
+        self.gate = ChildProcess(
+            "wicketgate", command, directory=directory, environment=_clean() | settings
+        )
+        stack.push_async_callback(self.gate.stop)
+        await self.start_gate()
+        self._report(f"starting Envoy {version} ...")
+        config = render_config(
+            envoy_document(),
+            listeners={"edge": edge, "internal": internal},
+            clusters={
+                "authz": settings["WICKETGATE_AUTHZ_ADDRESS"],
+                "upstream": self.upstream.address,
+            },
+            admin_port=envoy_admin,
+            options=self._options,
+        )
+        self.envoy = EnvoyProcess(config, admin_port=envoy_admin, binary=binary)
+        await stack.enter_async_context(self.envoy)
+        self.edge, self.internal = (f"http://{LOOPBACK}:{port}" for port in (edge, internal))
+
+    async def start_gate(self) -> None:
+        """Start the gate, again if it was stopped, and wait until it has its keys.
+
+        Raises:
+            EnvironmentFaultError: it does not start, or gets no keys.
+        """
+        await self.gate.start()
+        await self.gate.wait_until(self._gate_is_ready, seconds=READY_SECONDS, what="ready")
+
+    async def _gate_is_ready(self) -> bool:
+        with suppress(ClientError, TimeoutError):
+            async with (
+                ClientSession(timeout=_ADMIN_TIMEOUT) as session,
+                session.get(f"{self.gate_admin}/readyz") as response,
+            ):
+                return response.ok
+        return False
+
+    def _settings(self, directory: Path, *, checks: int, admin: int) -> dict[str, str]:
+        settings = {
+            "CLERK_PUBLISHABLE_KEY": self.clerk.instance.publishable_key,
+            "CLERK_JWKS_URL": self.clerk.jwks_url,
+            "CLERK_AUTHORIZED_PARTIES": ORIGIN,
+            "SERVICE_AUTH_TOKEN": self.service_token,
+            "WICKETGATE_AUTHZ_ADDRESS": f"{LOOPBACK}:{checks}",
+            "WICKETGATE_ADMIN_ADDRESS": f"{LOOPBACK}:{admin}",
+            "WICKETGATE_JWKS_CACHE_FILE": str(directory / "jwks.json"),
+            "WICKETGATE_JWKS_COOLDOWN_SECONDS": str(COOLDOWN_SECONDS),
+            # Nobody is left to be drained for when the stack comes down.
+            "WICKETGATE_DRAIN_SECONDS": "0",
+            "WICKETGATE_GRACE_SECONDS": "1",
+        }
+        return {**settings, **self._overrides}
+
+
+def _clean() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}

@@ -1,0 +1,42 @@
+"""The conformance table, first depth: the pure decision."""
+
+import pytest
+
+from conformance.table import ROWS, Row, World
+from wicketgate.core.decision import Allow, AwaitKey, Deny, decide
+from wicketgate.core.policy import RoutePolicy
+from wicketgate.core.reason import ANSWERS, PUBLIC_WORD
+from wicketgate.core.request import HttpRequest
+from wicketgate.core.revocation import NO_REVOCATIONS
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_decide_gives_the_row_s_verdict(row: Row, world: World) -> None:
+    request = HttpRequest(
+        target=row.route.path, headers=row.sends(world), context=row.route.context
+    )
+
+    verdict = decide(
+        request,
+        judge=world.judge(),
+        policy=RoutePolicy(),
+        keys=world.keys(),
+        revocations=NO_REVOCATIONS,
+        now=world.now,
+    )
+
+    if isinstance(verdict, AwaitKey):
+        verdict = verdict.if_current
+    if row.reason:
+        assert isinstance(verdict, Deny)
+        assert row.reason == PUBLIC_WORD.get(verdict.reason, verdict.reason)
+        assert row.status == ANSWERS[verdict.reason].status
+    else:
+        assert isinstance(verdict, Allow)
+
+
+def test_the_names_of_the_rows_are_distinct() -> None:
+    """
+    A row that shadows another would be a row that is not run.
+    """
+    assert len(ROWS) == len({(row.route.path, row.name) for row in ROWS})

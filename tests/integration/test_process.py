@@ -1,0 +1,271 @@
+"""``wicketgate authz`` as an operator meets it: a process, its exit status, its last words."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import grpc
+import pytest
+from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
+from grpc_health.v1 import health_pb2
+
+from conformance.table import World, bearer
+from gates import check_request
+from wicketgate.adapters.envoy import SERVICE
+from wicketgate.local.ports import free_ports
+
+SECRET = "this-is-a-service-token-of-some-length"
+
+
+def environ(world: World, **settings: str) -> dict[str, str]:
+    """Return the environment of a gate that needs no network."""
+    ours = {name: value for name, value in os.environ.items() if "WICKETGATE" not in name}
+    return {
+        **ours,
+        "CLERK_JWT_KEY": world.clerk.public_pem,
+        "CLERK_ISSUER": world.clerk.issuer,
+        "WICKETGATE_AUTHZ_ADDRESS": "127.0.0.1:0",
+        "WICKETGATE_ADMIN_ADDRESS": "127.0.0.1:0",
+        "WICKETGATE_DRAIN_SECONDS": "0",
+        "WICKETGATE_GRACE_SECONDS": "2",
+        **settings,
+    }
+
+
+@dataclass
+class Running:
+    """A gate that listens."""
+
+    process: asyncio.subprocess.Process
+    checks: str
+    admin: str
+
+    async def next_event(self, name: str) -> dict[str, object]:
+        """Return the next log line about `name`."""
+        assert self.process.stderr is not None
+        async for line in self.process.stderr:
+            document: dict[str, object] = json.loads(line)
+            if document["event"] == name:
+                return document
+        pytest.fail(f"the process ended without saying {name!r}")
+
+
+async def spawn(variables: Mapping[str, str], *arguments: str) -> asyncio.subprocess.Process:
+    """Start the command line."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "wicketgate", *(arguments or ("authz",))),
+        env=variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+
+
+@asynccontextmanager
+async def gate(variables: Mapping[str, str]) -> AsyncIterator[Running]:
+    """Run a gate for as long as the context lasts."""
+    process = await spawn(variables)
+    running = Running(process, "", "")
+    try:
+        listening = await asyncio.wait_for(running.next_event("listening"), 20)
+        running.checks, running.admin = str(listening["checks"]), str(listening["admin"])
+        yield running
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def refusal(variables: Mapping[str, str], *arguments: str) -> tuple[int | None, str]:
+    """Return how a process ended that should not have started, and its last words."""
+    process = await spawn(variables, *arguments)
+    _, said = await asyncio.wait_for(process.communicate(), 20)
+    return process.returncode, said.decode()
+
+
+async def check(channel: grpc.aio.Channel, raw: bytes) -> CheckResponse:
+    """Ask for one decision."""
+    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/Check")
+    return CheckResponse.parse(await call(raw, timeout=10, wait_for_ready=True))
+
+
+async def serving(channel: grpc.aio.Channel) -> bool:
+    """Ask for the health of the service."""
+    call: grpc.aio.UnaryUnaryMultiCallable[
+        health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
+    ] = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+    asked = health_pb2.HealthCheckRequest(service=SERVICE)
+    answer = await call(asked, timeout=10, wait_for_ready=True)
+    return answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def code(response: CheckResponse) -> int:
+    """Return the code that Envoy goes by."""
+    return response.status.code if response.status else 0
+
+
+async def test_mistakes_are_told_all_at_once_and_exit_2(world: World) -> None:
+    variables = environ(
+        world,
+        CLERK_JWT_KEY="not a pem",
+        SERVICE_AUTH_TOKEN="short",
+        WICKETGATE_DRAIN_SECONDS="soon",
+        WICKETGATE_DRAIN_SECOND="3",
+    )
+
+    status, said = await refusal(variables)
+
+    assert status == 2
+    assert "Traceback" not in said
+    for name in ("CLERK_JWT_KEY", "SERVICE_AUTH_TOKEN", "WICKETGATE_DRAIN_SECONDS"):
+        assert name in said
+    assert "WICKETGATE_DRAIN_SECOND " in said
+    assert "short" not in said.replace("shorter", "")
+
+
+@pytest.mark.parametrize("name", ["WICKETGATE_AUTHZ_ADDRESS", "WICKETGATE_ADMIN_ADDRESS"])
+async def test_a_port_in_use_is_one_line_and_exits_1(name: str, world: World) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        variables = environ(world, **{name: f"127.0.0.1:{taken.getsockname()[1]}"})
+
+        status, said = await refusal(variables)
+
+    (line,) = [line for line in said.splitlines() if line.startswith("wicketgate: ")]
+    assert status == 1
+    assert "Traceback" not in said
+    assert name in line
+
+
+@pytest.mark.parametrize("content", [None, "", "-----BEGIN CERTIFICATE-----\n?\n"])
+async def test_a_certificate_that_cannot_be_used_is_told_and_exits_2(
+    content: str | None, world: World, tmp_path: Path
+) -> None:
+    certificate = tmp_path / "cert.pem"
+    if content is not None:
+        certificate.write_text(content)
+    variables = environ(
+        world,
+        WICKETGATE_TLS_CERT_FILE=str(certificate),
+        WICKETGATE_TLS_KEY_FILE=str(certificate),
+    )
+
+    status, said = await refusal(variables)
+
+    assert status == 2
+    assert "Traceback" not in said
+    assert "WICKETGATE_TLS_CERT_FILE" in said
+
+
+async def test_check_tells_that_the_settings_are_good(world: World) -> None:
+    process = await spawn(environ(world), "authz", "--check")
+    said, complained = await asyncio.wait_for(process.communicate(), 20)
+
+    assert (process.returncode, complained) == (0, b"")
+    assert b"good" in said
+
+
+async def test_a_gate_answers_checks_health_and_admin(world: World) -> None:
+    async with (
+        gate(environ(world)) as running,
+        grpc.aio.insecure_channel(running.checks) as channel,
+        aiohttp.ClientSession(f"http://{running.admin}") as admin,
+    ):
+        assert await serving(channel)
+        assert code(await check(channel, check_request(bearer()(world)))) == 0
+        assert code(await check(channel, check_request({}))) == 16
+        async with admin.get("/readyz") as ready:
+            assert ready.status == 200
+        async with admin.get("/metrics") as metrics:
+            exposed = await metrics.text()
+
+    denied = 'wicketgate_checks_total{principal="none",reason="no_credential",verdict="deny"} 1.0'
+    assert denied in exposed
+
+
+async def test_what_is_logged_holds_no_token_and_no_query(world: World) -> None:
+    sent = bearer()(world)
+    async with (
+        gate(environ(world, SERVICE_AUTH_TOKEN=SECRET)) as running,
+        grpc.aio.insecure_channel(running.checks) as channel,
+    ):
+        raw = check_request({**sent, "x-request-id": "r-1"}, path=f"/v1/me?token={SECRET}")
+        await check(channel, raw)
+        await check(channel, check_request({"authorization": f"Bearer {SECRET}"}))
+        lines = [await running.next_event("decision") for _ in range(2)]
+
+    assert [line["reason"] for line in lines] == ["allowed", "service_token_exposed"]
+    assert lines[0]["request_id"] == "r-1"
+    assert SECRET not in repr(lines)
+    assert sent["authorization"].split()[1] not in repr(lines)
+
+
+async def test_a_unix_socket_serves(world: World, tmp_path: Path) -> None:
+    address = f"unix:{tmp_path}/gate.sock"
+    async with (
+        gate(environ(world, WICKETGATE_AUTHZ_ADDRESS=address)) as running,
+        grpc.aio.insecure_channel(address) as channel,
+    ):
+        assert address == running.checks
+        assert code(await check(channel, check_request(bearer()(world)))) == 0
+
+
+async def test_without_keys_it_starts_and_is_not_serving(world: World) -> None:
+    """
+    Clerk cannot be reached and there is no copy: wait for it, do not crash.
+    """
+    (nobody,) = free_ports(1)
+    variables = environ(
+        world,
+        CLERK_JWT_KEY="",
+        CLERK_JWKS_URL=f"http://127.0.0.1:{nobody}/jwks",
+        WICKETGATE_JWKS_CACHE_FILE="off",
+    )
+    async with (
+        gate(variables) as running,
+        grpc.aio.insecure_channel(running.checks) as channel,
+        aiohttp.ClientSession(f"http://{running.admin}") as admin,
+    ):
+        assert not await serving(channel)
+        assert code(await check(channel, check_request(bearer()(world)))) == 14
+        async with admin.get("/healthz") as alive, admin.get("/readyz") as ready:
+            assert (alive.status, ready.status) == (200, 503)
+
+
+async def test_sigterm_turns_health_first_and_keeps_answering(world: World) -> None:
+    async with (
+        gate(environ(world, WICKETGATE_DRAIN_SECONDS="1")) as running,
+        grpc.aio.insecure_channel(running.checks) as channel,
+    ):
+        assert await serving(channel)
+
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(running.next_event("draining"), 5)
+        still_serving = await serving(channel)
+        answered = code(await check(channel, check_request(bearer()(world))))
+        status = await asyncio.wait_for(running.process.wait(), 10)
+
+    assert not still_serving
+    assert answered == 0
+    assert status == 0
+
+
+async def test_a_second_signal_ends_a_long_drain(world: World) -> None:
+    async with gate(environ(world, WICKETGATE_DRAIN_SECONDS="600")) as running:
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(running.next_event("draining"), 5)
+        running.process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(running.process.wait(), 10) == 0

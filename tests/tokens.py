@@ -1,0 +1,152 @@
+"""Tokens, keys and requests that tests share; everything valid until a test spoils it.
+
+`NOW` is the time of every test that does not need another. Keys are generated
+once for the whole run: an RSA key costs a tenth of a second.
+"""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final
+
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from hypothesis import HealthCheck, settings
+
+from fakes import FixedPolicy
+from wicketgate.core.claims import TokenRules
+from wicketgate.core.credential import CookieRules
+from wicketgate.core.decision import (
+    Allow,
+    AwaitKey,
+    Decision,
+    Deny,
+    Judge,
+    Policy,
+    Verdict,
+    decide,
+)
+from wicketgate.core.keys import KeySet
+from wicketgate.core.policy import Misconfigured, Rule
+from wicketgate.core.request import HttpRequest
+from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
+from wicketgate.core.service_token import ServiceTokens
+from wicketgate.core.token import TokenVerifier
+from wicketgate.local.clerk_instance import ClerkInstance, new_key
+
+NOW: Final = 1_790_000_000.0
+"""POSIX seconds; a whole number, as ``iat`` is."""
+ORIGIN: Final = "http://localhost:3000"
+"""The ``azp`` of every token that `ClerkInstance` mints."""
+SERVICE_TOKEN: Final = "an-internal-service-token-of-41-characters"
+CLERK_HOST: Final = "able-mole-1.clerk.accounts.dev"
+ISSUER: Final = f"https://{CLERK_HOST}"
+USER_RULE: Final = Rule("public:user")
+
+# Slow is not wrong on a machine that runs other suites beside this one.
+bounded = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@cache
+def clerk() -> ClerkInstance:
+    """Return the instance whose tokens are accepted. Never rotate it."""
+    return ClerkInstance(host=CLERK_HOST)
+
+
+@cache
+def stranger_key() -> RSAPrivateKey:
+    """Return a sound key that is nobody's."""
+    return new_key()
+
+
+@cache
+def keys() -> KeySet:
+    """Return the key set of `clerk`."""
+    return KeySet.from_jwks(clerk().jwks())
+
+
+@cache
+def valid_token() -> str:
+    """Return a token that is valid at `NOW`."""
+    return clerk().mint(now=NOW)
+
+
+def token(
+    claims: Mapping[str, object] | None = None, header: Mapping[str, object] | None = None
+) -> str:
+    """Return a token minted at `NOW` with these claims and header members replaced."""
+    return clerk().mint(now=NOW, claims=claims, header=header)
+
+
+def rules(**overrides: Any) -> TokenRules:  # noqa: ANN401 - any field of the record
+    """Return the default rules for `clerk`, with these fields replaced."""
+    return TokenRules(**{"issuers": frozenset({ISSUER}), **overrides})
+
+
+def judge(
+    token_rules: TokenRules | None = None,
+    *,
+    service_tokens: tuple[str, ...] = (SERVICE_TOKEN,),
+    cookies: CookieRules | None = None,
+) -> Judge:
+    """Return a judge with an empty cache."""
+    return Judge(
+        verifier=TokenVerifier(token_rules or rules()),
+        service_tokens=ServiceTokens(service_tokens),
+        cookies=cookies,
+    )
+
+
+def request(
+    bearer: str | None = None,
+    *,
+    method: str = "GET",
+    target: str = "/",
+    headers: Mapping[str, str] | None = None,
+    context: Mapping[str, str] | None = None,
+) -> HttpRequest:
+    """Return a request; with `bearer`, that token is its credential."""
+    credential = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
+    return HttpRequest(
+        method=method,
+        host="api.example.com",
+        target=target,
+        headers={**credential, **(headers or {})},
+        context=context or {},
+    )
+
+
+def decision_on(
+    asked: HttpRequest,
+    *,
+    by: Judge | None = None,
+    rule: Rule | Misconfigured = USER_RULE,
+    policy: Policy | None = None,
+    key_set: KeySet | None = None,
+    revocations: Revocations = NO_REVOCATIONS,
+    now: float = NOW,
+) -> Decision:
+    """Decide `asked` under `rule`, or whatever `policy` finds, everything else being as it should be."""
+    return decide(
+        asked,
+        judge=by or judge(),
+        policy=policy or FixedPolicy(rule),
+        keys=keys() if key_set is None else key_set,
+        revocations=revocations,
+        now=now,
+    )
+
+
+def settled(decision: Decision, *, keys_are_current: bool = True) -> Verdict:
+    """Return the verdict once fetching keys turned out to be of no use."""
+    if isinstance(decision, AwaitKey):
+        return decision.if_current if keys_are_current else decision.if_stale
+    return decision
+
+
+def refusal(decision: Decision) -> str | None:
+    """Return the reason of a denial, current keys assumed, or `None` when allowed."""
+    verdict = settled(decision)
+    match verdict:
+        case Allow():
+            return None
+        case Deny(reason):
+            return reason

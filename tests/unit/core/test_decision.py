@@ -1,0 +1,736 @@
+"""One request, one verdict: who is let in, and every way of being kept out."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import assume, example, given
+from hypothesis import strategies as st
+
+from fakes import FixedPolicy
+from tokens import (
+    ISSUER,
+    NOW,
+    ORIGIN,
+    SERVICE_TOKEN,
+    bounded,
+    clerk,
+    decision_on,
+    judge,
+    keys,
+    refusal,
+    request,
+    rules,
+    settled,
+    stranger_key,
+    token,
+    valid_token,
+)
+from wicketgate.core.claims import PartyCheck, SessionId, TokenRules, UserId
+from wicketgate.core.credential import CookieRules
+from wicketgate.core.decision import (
+    ANONYMOUS,
+    STATIC_SERVICE,
+    Allow,
+    Anonymous,
+    AwaitKey,
+    Deny,
+    Service,
+    User,
+    decide,
+)
+from wicketgate.core.keys import KeySet
+from wicketgate.core.policy import (
+    Admission,
+    Exposure,
+    Misconfigured,
+    RoutePolicy,
+    Rule,
+    Targets,
+)
+from wicketgate.core.reason import Reason
+from wicketgate.core.request import HttpRequest, is_ambiguous
+from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
+from wicketgate.local.clerk_instance import (
+    ABSENT,
+    SESSION,
+    USER,
+    ClerkInstance,
+    base64url,
+    sign,
+    sign_segments,
+)
+
+COOKIES = CookieRules(frozenset({"__session", "__session_R4pxPy2l"}), frozenset({ORIGIN}))
+SERVICES_ONLY = Rule("internal:service", Admission.SERVICE, Exposure.INTERNAL)
+USERS_INSIDE = Rule("internal:user", Admission.USER, Exposure.INTERNAL)
+PARTIES = {"party_check": PartyCheck.REQUIRED, "authorized_parties": frozenset({ORIGIN})}
+
+# The transport denies these before or instead of a decision.
+NOT_OF_THE_CORE = {Reason.PEER_NOT_ALLOWED, Reason.INTERNAL_ERROR}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Denial:
+    """One way of being denied, everything else being as it should be."""
+
+    bearer: Callable[[], str | None] = valid_token
+    headers: Mapping[str, str] = field(default_factory=dict)
+    method: str = "GET"
+    target: str = "/"
+    rule: Rule | Misconfigured = Rule("public:user")
+    token_rules: Mapping[str, Any] = field(default_factory=dict)
+    cookies: CookieRules | None = None
+    key_set: Callable[[], KeySet] = keys
+    keys_are_current: bool = True
+    revocations: Revocations = NO_REVOCATIONS
+    now: float = NOW
+
+
+def nothing() -> None:
+    """Send no bearer token."""
+
+
+def with_claims(**claims: object) -> Callable[[], str]:
+    return lambda: token(claims)
+
+
+def with_header(**header: object) -> Callable[[], str]:
+    return lambda: token(header=header)
+
+
+DENIALS: dict[Reason, Denial] = {
+    Reason.NO_CREDENTIAL: Denial(bearer=nothing),
+    Reason.AUTHORIZATION_MALFORMED: Denial(headers={"authorization": "Bearer"}),
+    Reason.COOKIE_AMBIGUOUS: Denial(
+        bearer=nothing, cookies=COOKIES, headers={"cookie": "__session=A; __session=B"}
+    ),
+    Reason.COOKIE_CROSS_SITE: Denial(
+        bearer=nothing, cookies=COOKIES, headers={"cookie": "__session=A"}, method="POST"
+    ),
+    Reason.TOKEN_TOO_LARGE: Denial(bearer=lambda: "x" * 10_000),
+    Reason.TOKEN_MALFORMED: Denial(bearer=lambda: "x"),
+    Reason.TOKEN_ALGORITHM: Denial(bearer=with_header(alg="none")),
+    Reason.TOKEN_TYPE: Denial(bearer=with_header(typ="dpop+jwt")),
+    Reason.TOKEN_HEADER_UNSUPPORTED: Denial(bearer=with_header(crit=["exp"])),
+    Reason.TOKEN_CLASS: Denial(bearer=with_header(cat="cl_unknown")),
+    Reason.TEMPLATE_TOKEN: Denial(bearer=with_header(cat="cl_B7d4PD222AAA")),
+    Reason.MACHINE_TOKEN: Denial(bearer=lambda: "mt_abc"),
+    Reason.KEY_ID_INVALID: Denial(bearer=with_header(kid=ABSENT)),
+    Reason.KEY_UNKNOWN: Denial(bearer=with_header(kid="ins_other")),
+    Reason.SIGNATURE_INVALID: Denial(bearer=lambda: clerk().mint(now=NOW, key=stranger_key())),
+    Reason.CLAIMS_MALFORMED: Denial(bearer=with_claims(exp=str(int(NOW) + 60))),
+    Reason.ISSUER_MISMATCH: Denial(bearer=with_claims(iss="https://clerk.evil.example")),
+    Reason.SUBJECT_INVALID: Denial(bearer=with_claims(sub="user_1\r\nx-admin: 1")),
+    Reason.SESSION_MISSING: Denial(bearer=with_claims(sid=ABSENT)),
+    Reason.SESSION_PENDING: Denial(bearer=with_claims(sts="pending")),
+    Reason.TOKEN_EXPIRED: Denial(now=NOW + 65),
+    Reason.TOKEN_NOT_YET_VALID: Denial(bearer=with_claims(nbf=NOW + 6)),
+    Reason.TOKEN_ISSUED_IN_FUTURE: Denial(bearer=with_claims(iat=NOW + 6)),
+    Reason.TOKEN_LIFETIME: Denial(bearer=with_claims(exp=NOW * 1000)),
+    Reason.PARTY_MISSING: Denial(bearer=with_claims(azp=ABSENT), token_rules=PARTIES),
+    Reason.PARTY_MISMATCH: Denial(bearer=with_claims(azp="https://x"), token_rules=PARTIES),
+    Reason.AUDIENCE_MISMATCH: Denial(token_rules={"audiences": frozenset({"api"})}),
+    Reason.IMPERSONATION: Denial(
+        bearer=with_claims(act={"sub": "user_admin"}), token_rules={"impersonation": False}
+    ),
+    Reason.USER_REVOKED: Denial(revocations=Revocations(users={UserId(USER): NOW})),
+    Reason.SESSION_REVOKED: Denial(revocations=Revocations(sessions={SessionId(SESSION)})),
+    Reason.USER_NOT_ADMITTED: Denial(rule=SERVICES_ONLY),
+    Reason.SERVICE_NOT_ADMITTED: Denial(bearer=lambda: SERVICE_TOKEN, rule=USERS_INSIDE),
+    Reason.SERVICE_TOKEN_EXPOSED: Denial(bearer=lambda: SERVICE_TOKEN),
+    Reason.AMBIGUOUS_PATH: Denial(target="//admin"),
+    Reason.KEYS_UNAVAILABLE: Denial(bearer=with_header(kid="ins_other"), keys_are_current=False),
+    Reason.ROUTE_MISCONFIGURED: Denial(rule=Misconfigured("policy is 'usr'")),
+}
+
+
+def test_every_reason_of_the_core_has_a_way_here() -> None:
+    assert set(Reason) - NOT_OF_THE_CORE == set(DENIALS)
+
+
+@pytest.mark.parametrize(("reason", "denial"), DENIALS.items())
+def test_each_way_of_being_denied_has_its_own_reason(reason: Reason, denial: Denial) -> None:
+    verdict = settled(
+        decision_on(
+            request(
+                denial.bearer(),
+                headers=denial.headers,
+                method=denial.method,
+                target=denial.target,
+            ),
+            by=judge(rules(**denial.token_rules), cookies=denial.cookies),
+            rule=denial.rule,
+            key_set=denial.key_set(),
+            revocations=denial.revocations,
+            now=denial.now,
+        ),
+        keys_are_current=denial.keys_are_current,
+    )
+
+    assert isinstance(verdict, Deny)
+    assert reason is verdict.reason
+
+
+@pytest.mark.parametrize(
+    "denial",
+    [
+        pytest.param(Denial(), id="bearer"),
+        pytest.param(Denial(now=NOW + 64.999), id="in its last moment"),
+        pytest.param(Denial(bearer=with_claims(nbf=NOW + 5, iat=NOW + 5)), id="ahead by 5 s"),
+        pytest.param(Denial(token_rules=PARTIES), id="authorized party"),
+        pytest.param(Denial(rule=USERS_INSIDE), id="inside"),
+        pytest.param(
+            Denial(target="//a", rule=Rule("any", targets=Targets.ANY)), id="any target allowed"
+        ),
+        pytest.param(
+            Denial(revocations=Revocations(users={UserId(USER): NOW - 1})),
+            id="issued after the revocation",
+        ),
+        pytest.param(
+            Denial(headers={"cookie": "__session=A; __session=B"}, cookies=COOKIES),
+            id="the header makes bad cookies irrelevant",
+        ),
+    ],
+)
+def test_the_same_ways_unspoiled_let_the_user_in(denial: Denial) -> None:
+    """
+    The negative twin of the table above.
+    """
+    assert isinstance(denial.rule, Rule)
+    verdict = decision_on(
+        request(denial.bearer(), headers=denial.headers, target=denial.target),
+        by=judge(rules(**denial.token_rules), cookies=denial.cookies),
+        rule=denial.rule,
+        revocations=denial.revocations,
+        now=denial.now,
+    )
+
+    assert isinstance(verdict, Allow)
+    assert isinstance(verdict.principal, User)
+    assert verdict.principal.claims.user_id == USER
+    assert denial.rule == verdict.rule
+
+
+USERS = "a user"
+SERVICE = "a service"
+NOBODY = "nobody"
+
+NONE, GOOD, BAD, STATIC = "no credential", "user token", "bad token", "service token"
+
+
+@pytest.mark.parametrize(
+    ("admission", "exposure", "sent", "outcome"),
+    [
+        ("user", "public", NONE, Reason.NO_CREDENTIAL),
+        ("user", "public", GOOD, USERS),
+        ("user", "public", BAD, Reason.TOKEN_MALFORMED),
+        ("user", "public", STATIC, Reason.SERVICE_TOKEN_EXPOSED),
+        ("user", "internal", NONE, Reason.NO_CREDENTIAL),
+        ("user", "internal", GOOD, USERS),
+        ("user", "internal", BAD, Reason.TOKEN_MALFORMED),
+        ("user", "internal", STATIC, Reason.SERVICE_NOT_ADMITTED),
+        ("optional", "public", NONE, NOBODY),
+        ("optional", "public", GOOD, USERS),
+        ("optional", "public", BAD, Reason.TOKEN_MALFORMED),
+        ("optional", "public", STATIC, Reason.SERVICE_TOKEN_EXPOSED),
+        ("optional", "internal", NONE, NOBODY),
+        ("optional", "internal", GOOD, USERS),
+        ("optional", "internal", BAD, Reason.TOKEN_MALFORMED),
+        ("optional", "internal", STATIC, Reason.SERVICE_NOT_ADMITTED),
+        ("anonymous", "public", NONE, NOBODY),
+        ("anonymous", "public", GOOD, NOBODY),
+        ("anonymous", "public", BAD, NOBODY),
+        ("anonymous", "public", STATIC, Reason.SERVICE_TOKEN_EXPOSED),
+        ("anonymous", "internal", NONE, NOBODY),
+        ("anonymous", "internal", GOOD, NOBODY),
+        ("anonymous", "internal", BAD, NOBODY),
+        ("anonymous", "internal", STATIC, NOBODY),
+        ("service", "public", NONE, Reason.NO_CREDENTIAL),
+        ("service", "public", GOOD, Reason.USER_NOT_ADMITTED),
+        ("service", "public", BAD, Reason.TOKEN_MALFORMED),
+        ("service", "public", STATIC, Reason.SERVICE_TOKEN_EXPOSED),
+        ("service", "internal", NONE, Reason.NO_CREDENTIAL),
+        ("service", "internal", GOOD, Reason.USER_NOT_ADMITTED),
+        ("service", "internal", BAD, Reason.TOKEN_MALFORMED),
+        ("service", "internal", STATIC, SERVICE),
+        ("user-or-service", "public", NONE, Reason.NO_CREDENTIAL),
+        ("user-or-service", "public", GOOD, USERS),
+        ("user-or-service", "public", BAD, Reason.TOKEN_MALFORMED),
+        ("user-or-service", "public", STATIC, Reason.SERVICE_TOKEN_EXPOSED),
+        ("user-or-service", "internal", NONE, Reason.NO_CREDENTIAL),
+        ("user-or-service", "internal", GOOD, USERS),
+        ("user-or-service", "internal", BAD, Reason.TOKEN_MALFORMED),
+        ("user-or-service", "internal", STATIC, SERVICE),
+    ],
+)
+def test_whom_a_route_lets_in(admission: str, exposure: str, sent: str, outcome: str) -> None:
+    """
+    Every admission, every exposure, every kind of credential: the whole matrix.
+    """
+    bearer = {NONE: None, GOOD: valid_token(), BAD: "x", STATIC: SERVICE_TOKEN}[sent]
+    verdict = decision_on(
+        request(bearer, context={"policy": admission, "exposure": exposure}),
+        policy=RoutePolicy(),
+    )
+
+    match verdict:
+        case Allow(User()):
+            assert outcome == USERS
+        case Allow(Service() as service):
+            assert (outcome, service) == (SERVICE, STATIC_SERVICE)
+        case Allow(Anonymous()):
+            assert outcome == NOBODY
+        case Deny(reason):
+            assert outcome is reason
+        case AwaitKey():
+            pytest.fail("every key is known")
+
+
+@pytest.mark.parametrize("authorization", ["", "Basic dTpw", "Bearer a b"])
+@pytest.mark.parametrize(
+    ("admission", "reason"),
+    [
+        (Admission.ANONYMOUS, None),
+        (Admission.OPTIONAL, Reason.AUTHORIZATION_MALFORMED),
+        (Admission.USER, Reason.AUTHORIZATION_MALFORMED),
+    ],
+)
+def test_a_malformed_header_is_looked_past_only_where_nobody_is_asked(
+    authorization: str, admission: Admission, reason: Reason | None
+) -> None:
+    asked = request(headers={"authorization": authorization})
+
+    assert reason == refusal(decision_on(asked, rule=Rule("r", admission)))
+
+
+@pytest.mark.parametrize("admission", Admission)
+def test_an_ambiguous_target_is_refused_whoever_asks(admission: Admission) -> None:
+    """
+    Also where anyone may pass: the route was found by a reader that may have erred.
+    """
+    rule = Rule("r", admission, Exposure.INTERNAL)
+
+    for bearer in (None, valid_token(), SERVICE_TOKEN):
+        assert refusal(decision_on(request(bearer, target="/a/../b"), rule=rule)) == (
+            Reason.AMBIGUOUS_PATH
+        )
+
+
+def test_the_query_is_not_part_of_the_path() -> None:
+    assert refusal(decision_on(request(valid_token(), target="/a?x=../..//"))) is None
+
+
+def test_the_operator_is_told_what_is_wrong_with_the_route() -> None:
+    verdict = decision_on(request(valid_token()), rule=Misconfigured("policy is 'usr'"))
+
+    assert Deny(Reason.ROUTE_MISCONFIGURED, detail="policy is 'usr'") == verdict
+
+
+def test_a_token_of_an_unknown_key_waits_for_it() -> None:
+    rule = Rule("public:user")
+    decision = decision_on(request(token(header={"kid": "ins_other"})), rule=rule)
+
+    assert (
+        AwaitKey(
+            "ins_other",
+            if_current=Deny(Reason.KEY_UNKNOWN, rule),
+            if_stale=Deny(Reason.KEYS_UNAVAILABLE, rule),
+        )
+        == decision
+    )
+
+
+def test_only_who_is_known_beyond_doubt_is_named_in_a_denial() -> None:
+    """
+    A revoked user is known by a signature; a forged token names nobody.
+    """
+    revoked = decision_on(
+        request(valid_token()), revocations=Revocations(users={UserId(USER): NOW})
+    )
+    forged = settled(decision_on(request(clerk().mint(now=NOW, key=stranger_key()))))
+    service = decision_on(request(SERVICE_TOKEN))
+
+    assert isinstance(revoked, Deny)
+    assert isinstance(revoked.principal, User)
+    assert isinstance(forged, Deny)
+    assert forged.principal is None
+    assert isinstance(service, Deny)
+    assert service.principal == STATIC_SERVICE
+
+
+@pytest.mark.parametrize(
+    ("rule", "reason"),
+    [(Rule("public:user"), None), (SERVICES_ONLY, Reason.USER_NOT_ADMITTED)],
+)
+def test_a_remembered_token_is_still_held_against_the_policy(
+    rule: Rule, reason: Reason | None
+) -> None:
+    remembering = judge()
+    decision_on(request(valid_token()), by=remembering)
+
+    assert reason == refusal(decision_on(request(valid_token()), by=remembering, rule=rule))
+    assert remembering.verifier.cache_hits == 1
+
+
+@pytest.mark.parametrize(
+    ("revocations", "reason"),
+    [
+        (NO_REVOCATIONS, None),
+        (Revocations(users={UserId(USER): NOW}), Reason.USER_REVOKED),
+        (Revocations(sessions={SessionId(SESSION)}), Reason.SESSION_REVOKED),
+    ],
+)
+def test_a_remembered_token_is_still_held_against_the_revocations(
+    revocations: Revocations, reason: Reason | None
+) -> None:
+    remembering = judge()
+    decision_on(request(valid_token()), by=remembering)
+    again = decision_on(request(valid_token()), by=remembering, revocations=revocations)
+
+    assert reason == refusal(again)
+    assert remembering.verifier.cache_hits == 1
+
+
+def cookie_of(old: str | None, suffixed: str | None) -> HttpRequest:
+    pairs = {"__session": old, "__session_R4pxPy2l": suffixed}
+    cookie = "; ".join(f"{name}={value}" for name, value in pairs.items() if value is not None)
+    return request(headers={"cookie": cookie})
+
+
+def user_of(asked: HttpRequest) -> str:
+    """Return the id of the user whom a cookie lets in, or the reason why not."""
+    verdict = settled(decision_on(asked, by=judge(cookies=COOKIES)))
+    match verdict:
+        case Allow(User(claims)):
+            return claims.user_id
+        case Deny(reason):
+            return reason
+        case _:
+            return "nobody"
+
+
+@pytest.mark.parametrize(
+    ("old", "suffixed", "expected"),
+    [
+        pytest.param({}, None, USER, id="old name alone"),
+        pytest.param(None, {}, USER, id="suffixed alone"),
+        pytest.param({"sub": "user_old"}, {"sub": "user_new"}, "user_new", id="same age"),
+        pytest.param(
+            {"sub": "user_old", "iat": NOW - 1},
+            {"sub": "user_new"},
+            "user_new",
+            id="newer suffixed",
+        ),
+        pytest.param(
+            {"sub": "user_old"}, {"sub": "user_new", "iat": NOW - 1}, "user_old", id="newer old"
+        ),
+        pytest.param(
+            {"sub": "user_old"}, {"iss": "https://other"}, "user_old", id="only the old verifies"
+        ),
+        pytest.param(
+            {"iss": "https://other"}, {"sub": "user_new"}, "user_new", id="only the suffixed does"
+        ),
+        pytest.param(
+            {"sub": ""}, {"iss": "https://other"}, Reason.ISSUER_MISMATCH, id="neither verifies"
+        ),
+    ],
+)
+def test_of_two_cookies_the_newer_one_that_verifies_counts(
+    old: dict[str, object] | None, suffixed: dict[str, object] | None, expected: str
+) -> None:
+    asked = cookie_of(
+        None if old is None else token(old), None if suffixed is None else token(suffixed)
+    )
+
+    assert expected == user_of(asked)
+
+
+def test_a_service_token_in_a_cookie_is_no_service_token() -> None:
+    asked = request(headers={"cookie": f"__session={SERVICE_TOKEN}"})
+    verdict = decision_on(asked, by=judge(cookies=COOKIES), rule=SERVICES_ONLY)
+
+    assert refusal(verdict) == Reason.TOKEN_MALFORMED
+
+
+# Properties ---------------------------------------------------------------------------
+
+ANY_TEXT = st.text(st.characters())  # surrogates and controls included
+HEADER_NAMES = st.sampled_from(
+    ["authorization", "cookie", "origin", "sec-fetch-site", "content-type", "x-request-id"]
+)
+CONTEXT_NAMES = st.sampled_from(["policy", "exposure", "targets", "team"])
+
+
+@bounded
+@given(
+    method=ANY_TEXT,
+    host=ANY_TEXT,
+    target=ANY_TEXT | ANY_TEXT.map("/{}".format),
+    headers=st.dictionaries(HEADER_NAMES, ANY_TEXT),
+    context=st.dictionaries(
+        CONTEXT_NAMES, ANY_TEXT | st.sampled_from([*Admission, *Exposure, *Targets])
+    ),
+)
+def test_any_request_gets_a_decision(
+    method: str, host: str, target: str, headers: dict[str, str], context: dict[str, str]
+) -> None:
+    """
+    Nothing is raised, and without a token nobody is let in under a name.
+    """
+    asked = HttpRequest(method=method, host=host, target=target, headers=headers, context=context)
+    decision = decision_on(asked, by=judge(cookies=COOKIES), policy=RoutePolicy())
+
+    if isinstance(decision, Allow):
+        assert decision.principal is ANONYMOUS
+        assert context["policy"] in {"optional", "anonymous"}
+        assert context.get("targets") == "any" or not is_ambiguous(asked.path)
+
+
+@bounded
+@given(
+    st.sampled_from(["authorization", "target", "policy", "exposure", "targets", "cookie"]),
+    ANY_TEXT,
+)
+@example("authorization", "Bearer ")
+@example("target", "/\udcff")
+@example("policy", "")
+def test_one_thing_spoiled_in_a_valid_request_is_refused_or_harmless(
+    name: str, value: str
+) -> None:
+    """
+    Whatever replaces one part, the only user ever let in is the token's.
+    """
+    headers = {"authorization": f"Bearer {valid_token()}"}
+    context = {"policy": "user", "exposure": "public", "targets": "strict"}
+    if name in context:
+        context[name] = value
+    elif name != "target":
+        headers[name] = value
+    asked = HttpRequest(
+        target=value if name == "target" else "/v1/me", headers=headers, context=context
+    )
+    decision = decision_on(asked, by=judge(cookies=COOKIES), policy=RoutePolicy())
+
+    if name == "cookie":
+        assert isinstance(decision, Allow)
+    elif name == "target":
+        assert is_ambiguous(asked.path) == isinstance(decision, Deny)
+    else:
+        valid = {"policy": [*Admission], "exposure": [*Exposure], "targets": [*Targets]}
+        assert value in valid.get(name, ()) or isinstance(decision, Deny | AwaitKey)
+    if isinstance(decision, Allow) and isinstance(decision.principal, User):
+        assert decision.principal.claims.user_id == USER
+
+
+@bounded
+@given(st.data())
+def test_a_valid_token_with_one_character_changed_is_never_allowed(data: st.DataObject) -> None:
+    text = valid_token()
+    place = data.draw(st.integers(0, len(text)))
+    left, right = text[:place], text[place:]
+    letter = data.draw(st.characters() | st.sampled_from("ABab01-_.=+/ \n"))
+    changed = data.draw(st.sampled_from([left + letter + right[1:], left + letter + right]))
+    shorter = left + right[1:]
+    remembering = judge()
+    assert refusal(decision_on(request(text), by=remembering)) is None
+
+    for spoiled in (changed, shorter):
+        assume(spoiled != text)
+        assert refusal(decision_on(request(spoiled), by=remembering)) is not None
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_valid_signature_with_one_bit_flipped_is_never_allowed(bit: int) -> None:
+    """
+    Every bit of every byte of the last ten, flipped and encoded properly.
+    """
+    body, _, signature = valid_token().rpartition(".")
+    octets = _decoded(signature)
+    for place in range(len(octets) - 10, len(octets)):
+        spoiled = bytearray(octets)
+        spoiled[place] ^= 1 << bit
+
+        assert refusal(decision_on(request(f"{body}.{base64url(bytes(spoiled))}"))) == (
+            Reason.SIGNATURE_INVALID
+        )
+
+
+JSON: st.SearchStrategy[Any] = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(), inner, max_size=2),
+    max_leaves=3,
+)
+TIMES = st.one_of(
+    st.integers(int(NOW) - 120, int(NOW) + 120),
+    st.floats(NOW - 120, NOW + 120),
+    st.sampled_from([NOW - 5, NOW + 5, NOW + 86_400, NOW * 1000, 0, -1]),
+    JSON,
+)
+CLAIMS: dict[str, st.SearchStrategy[Any]] = {
+    "iss": st.sampled_from([ISSUER, f"{ISSUER}/", "https://clerk.example.com", ""]) | JSON,
+    "sub": st.sampled_from([USER, "user_", "mch_1", "user_1\n", "user_x"]) | JSON,
+    "sid": st.sampled_from([SESSION, "sess_", "sess_x", "", None]) | JSON,
+    "iat": TIMES,
+    "nbf": TIMES,
+    "exp": TIMES,
+    "azp": st.sampled_from([ORIGIN, f"{ORIGIN}/", "", None, [ORIGIN]]) | JSON,
+    "aud": st.sampled_from(["api", ["api"], ["api", 5], [], "web", {"api": 1}]) | JSON,
+    "sts": st.sampled_from(["active", "pending", "revoked", None]) | JSON,
+    "act": st.sampled_from([{"sub": "user_admin"}, None, {}]) | JSON,
+}
+
+
+def _decoded(segment: str) -> bytes:
+    # Not the decoder under test: letter by letter, as the RFC's table has it.
+    alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+    bits = "".join(f"{alphabet.index(letter):06b}" for letter in segment)
+    return bytes(int(bits[start : start + 8], 2) for start in range(0, len(bits) - 7, 8))
+
+
+def _is_date(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e300
+
+
+def _keeps_every_rule(claims: dict[str, Any], category: str | None, accepted: TokenRules) -> bool:
+    """Restate the rules of architecture.md in one expression each, from their prose."""
+    identifiers = set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789")
+    subject, session = str(claims["sub"]), claims.get("sid")
+    audience = claims.get("aud")
+    named = audience if isinstance(audience, list) else [audience]
+    issued, expires, start = claims["iat"], claims["exp"], claims.get("nbf", claims["iat"])
+    return (
+        claims["iss"] == ISSUER
+        and 5 < len(subject) <= 69
+        and subject[:5] == "user_"
+        and set(subject[5:]) <= identifiers
+        and (
+            (session is None and accepted.template_tokens)
+            or (session[:5] == "sess_" and set(session[5:]) <= identifiers and len(session) > 5)
+        )
+        and all(_is_date(value) for value in (issued, expires, start))
+        and 0 < expires - issued <= 86_400
+        and expires > NOW - 5
+        and issued <= NOW + 5
+        and start <= NOW + 5
+        and (
+            accepted.party_check is PartyCheck.OFF
+            or claims.get("azp") == ORIGIN
+            or (accepted.party_check is PartyCheck.IF_PRESENT and not claims.get("azp"))
+        )
+        and (not accepted.audiences or "api" in named)
+        and (
+            claims.get("sts", "active") == "active"
+            or (accepted.pending_sessions and claims["sts"] == "pending")
+        )
+        and (accepted.impersonation or claims.get("act") is None)
+        and (
+            category in {None, "cl_B7d4PD111AAA", "cl_I7d4PD111III"}
+            or (category == "cl_B7d4PD222AAA" and accepted.template_tokens)
+        )
+    )
+
+
+RULES = st.builds(
+    rules,
+    party_check=st.sampled_from(PartyCheck),
+    authorized_parties=st.just(frozenset({ORIGIN})),
+    audiences=st.sampled_from([frozenset(), frozenset({"api"})]),
+    template_tokens=st.booleans(),
+    pending_sessions=st.booleans(),
+    impersonation=st.booleans(),
+)
+CATEGORIES = st.sampled_from(
+    [None, "cl_B7d4PD111AAA", "cl_B7d4PD222AAA", "cl_B7d4PD333AAA", "cl_I7d4PD111III", "x"]
+)
+CHANGES = st.lists(st.sampled_from(sorted(CLAIMS)), min_size=1, max_size=3, unique=True).flatmap(
+    lambda names: st.fixed_dictionaries({name: CLAIMS[name] | st.just(ABSENT) for name in names})
+)
+
+
+@bounded
+@given(changes=CHANGES, category=CATEGORIES, accepted=RULES)
+@example(changes={"jti": 1}, category=None, accepted=rules())
+@example(changes={"exp": float("inf")}, category=None, accepted=rules())
+def test_signed_claims_are_allowed_exactly_when_every_rule_holds(
+    changes: dict[str, Any], category: str | None, accepted: TokenRules
+) -> None:
+    """
+    Clerk's own key signs anything here: the claims alone decide.
+    """
+    merged = {**clerk().claims(now=NOW), **changes}
+    claims = {name: value for name, value in merged.items() if value is not ABSENT}
+    header = {"alg": "RS256", "kid": clerk().kid, **({"cat": category} if category else {})}
+    text = sign(header, claims, clerk().key)
+    decision = decision_on(request(text), by=judge(accepted))
+
+    if isinstance(decision, Allow):
+        assert _keeps_every_rule(claims, category, accepted)
+    else:
+        assert isinstance(decision, Deny)
+        assert _is_refused_for_cause(claims, category, accepted)
+
+
+def _is_refused_for_cause(
+    claims: dict[str, Any], category: str | None, accepted: TokenRules
+) -> bool:
+    try:
+        json.dumps(claims, allow_nan=False)
+    except ValueError:
+        return True  # NaN and Infinity are no JSON
+    try:
+        if accepted.audiences and any(
+            not isinstance(name, str) for name in _listed(claims.get("aud"))
+        ):
+            return True
+        return not _keeps_every_rule(claims, category, accepted)
+    except (KeyError, TypeError):
+        return True  # a claim that the rules read is absent or of another type
+
+
+def _listed(value: object) -> list[Any]:
+    return value if isinstance(value, list) else [value]
+
+
+@bounded
+@given(st.binary(max_size=60), st.binary(max_size=60))
+def test_any_signed_segments_get_a_decision(header: bytes, payload: bytes) -> None:
+    """
+    A good signature over rubbish is rubbish.
+    """
+    text = sign_segments(base64url(header), base64url(payload), clerk().key)
+
+    assert refusal(decision_on(request(text))) is not None
+
+
+def test_another_instance_s_user_is_nobody_here() -> None:
+    """
+    Its key is sound and its claims are well formed; it is simply not ours.
+    """
+    other = ClerkInstance(
+        host="other-bat-2.clerk.accounts.dev", instance_id="ins_other", key=stranger_key()
+    )
+
+    assert refusal(decision_on(request(other.mint(now=NOW)))) == Reason.KEY_UNKNOWN
+    assert refusal(decision_on(request(clerk().mint(now=NOW)))) is None
+
+
+def test_decide_takes_all_it_knows_as_arguments() -> None:
+    """
+    The same arguments give the same verdict: nothing else is looked at.
+    """
+    verdicts = [
+        decide(
+            request(valid_token()),
+            judge=judge(),
+            policy=FixedPolicy(Rule("r")),
+            keys=keys(),
+            revocations=NO_REVOCATIONS,
+            now=NOW,
+        )
+        for _ in range(2)
+    ]
+
+    assert verdicts[0] == verdicts[1]

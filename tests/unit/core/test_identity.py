@@ -1,0 +1,137 @@
+"""The identity headers: set for the right one, removed for all others."""
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokens import bounded
+from wicketgate.core.claims import Claims, UserId
+from wicketgate.core.decision import ANONYMOUS, STATIC_SERVICE, Principal, User
+from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
+
+ADA = User(
+    Claims(
+        user_id=UserId("user_1"),
+        session_id=None,
+        issued_at=0,
+        not_before=0,
+        expires_at=60,
+        document={},
+    )
+)
+PRINCIPALS: tuple[Principal, ...] = (ADA, STATIC_SERVICE, ANONYMOUS)
+
+
+@pytest.mark.parametrize(
+    ("principal", "expected"),
+    [
+        (ADA, (("clerk_user_id", "user_1"), ("wicketgate-principal", "user:user_1"))),
+        (STATIC_SERVICE, (("wicketgate-principal", "service:static"),)),
+        (ANONYMOUS, (("wicketgate-principal", "anonymous"),)),
+    ],
+)
+def test_what_upstream_is_told(
+    principal: Principal, expected: tuple[tuple[str, str], ...]
+) -> None:
+    assert expected == IdentityHeaders().plan(principal).set
+
+
+def test_a_user_s_plan_removes_every_name_that_it_does_not_set() -> None:
+    expected = {
+        "clerk-user-id",
+        "clerk-user_id",
+        "clerk_user-id",
+        "wicketgate_principal",
+        "x-clerk-user-id",
+        "x-clerk-user_id",
+        "x-clerk_user-id",
+        "x-clerk_user_id",
+        "x_clerk-user-id",
+        "x_clerk-user_id",
+        "x_clerk_user-id",
+        "x_clerk_user_id",
+    }
+
+    removed = IdentityHeaders().plan(ADA).remove
+
+    assert expected == set(removed)
+    assert len(expected) == len(removed)
+
+
+@pytest.mark.parametrize("principal", [STATIC_SERVICE, ANONYMOUS])
+def test_nobody_else_is_given_a_user_id(principal: Principal) -> None:
+    plan = IdentityHeaders(aliases=["x-clerk-user-id"]).plan(principal)
+
+    assert {*spellings_of("clerk_user_id"), *spellings_of("x-clerk-user-id")} <= set(plan.remove)
+
+
+def test_an_alias_carries_the_user_id_too() -> None:
+    plan = IdentityHeaders(aliases=["x-clerk-user-id", "x-user"]).plan(ADA)
+
+    assert plan.set == (
+        ("clerk_user_id", "user_1"),
+        ("x-clerk-user-id", "user_1"),
+        ("x-user", "user_1"),
+        ("wicketgate-principal", "user:user_1"),
+    )
+
+
+@pytest.mark.parametrize(
+    ("principal", "forward", "is_removed"),
+    [
+        (STATIC_SERVICE, False, True),
+        (STATIC_SERVICE, True, False),
+        (ADA, False, False),
+        (ANONYMOUS, False, False),
+    ],
+)
+def test_only_a_service_s_token_stops_at_the_gate(
+    principal: Principal, *, forward: bool, is_removed: bool
+) -> None:
+    plan = IdentityHeaders(forward_service_token=forward).plan(principal)
+
+    assert is_removed == ("authorization" in plan.remove)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("a", {"a"}),
+        ("a-b", {"a-b", "a_b"}),
+        ("a_b-c", {"a-b-c", "a_b-c", "a-b_c", "a_b_c"}),
+        ("_a", {"-a", "_a"}),
+    ],
+)
+def test_spellings(name: str, expected: set[str]) -> None:
+    found = spellings_of(name)
+
+    assert expected == set(found)
+    assert len(expected) == len(found)
+
+
+NAMES = st.from_regex(re.compile(r"[a-z]{1,4}(?:[-_][a-z]{1,4}){0,3}"), fullmatch=True)
+
+
+@bounded
+@given(
+    st.lists(NAMES, max_size=3),
+    st.sampled_from(PRINCIPALS),
+    st.booleans(),
+)
+def test_no_spelling_of_an_identity_header_is_the_client_s(
+    aliases: list[str],
+    principal: Principal,
+    forward: bool,  # noqa: FBT001 - drawn by Hypothesis
+) -> None:
+    """
+    Whatever names are configured: set and removed are disjoint, and together complete.
+    """
+    plan = IdentityHeaders(aliases=aliases, forward_service_token=forward).plan(principal)
+    written = {name for name, _ in plan.set}
+    folded = {name.replace("_", "-") for name in (*STRIPPED, *aliases)}
+
+    assert not written & set(plan.remove)
+    for name in folded:
+        assert set(spellings_of(name)) <= written | set(plan.remove)

@@ -1,0 +1,109 @@
+"""Static tokens: recognised exactly, configured safely, never quoted."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tokens import SERVICE_TOKEN, bounded
+from wicketgate.core.credential import BearerToken, credential_of
+from wicketgate.core.request import HttpRequest
+from wicketgate.core.service_token import MIN_LENGTH, ServiceTokens, complaint_about
+
+SECOND = "another-service-token-for-the-rotation"
+
+
+@pytest.mark.parametrize("token", [SERVICE_TOKEN, SECOND])
+def test_every_configured_token_is_recognised(token: str) -> None:
+    assert ServiceTokens([SERVICE_TOKEN, SECOND]).recognise(token)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "",
+        SERVICE_TOKEN[:-1],
+        SERVICE_TOKEN + "x",
+        SERVICE_TOKEN.upper(),
+        f" {SERVICE_TOKEN}",
+        f"{SERVICE_TOKEN},{SECOND}",
+        "a.b.c",
+        "\udcff" * MIN_LENGTH,
+    ],
+)
+def test_nothing_else_is_recognised(token: str) -> None:
+    assert not ServiceTokens([SERVICE_TOKEN, SECOND]).recognise(token)
+
+
+@pytest.mark.parametrize("token", ["", SERVICE_TOKEN, "a.b.c"])
+def test_without_tokens_nothing_is_recognised(token: str) -> None:
+    """
+    An empty setting must not mean that the empty token is one.
+    """
+    assert not ServiceTokens().recognise(token)
+
+
+def test_it_tells_whether_any_token_is_configured() -> None:
+    assert ServiceTokens([SERVICE_TOKEN])
+    assert not ServiceTokens()
+
+
+@pytest.mark.parametrize(
+    ("token", "complaint"),
+    [
+        ("x" * MIN_LENGTH, None),
+        ("x" * (MIN_LENGTH - 1), f"has {MIN_LENGTH - 1} characters"),
+        ("", "has 0 characters"),
+        ("." + "x" * MIN_LENGTH, None),
+        ("x" * MIN_LENGTH + "..", "two dots"),
+        ("..." + "x" * MIN_LENGTH, None),
+        ("x" * MIN_LENGTH + " y", "a space, a comma"),
+        ("x" * MIN_LENGTH + ",y", "a space, a comma"),
+        ("x" * MIN_LENGTH + "\n", "a space, a comma"),
+        ("x" * MIN_LENGTH + "\x7f", "a space, a comma"),
+        ("x" * MIN_LENGTH + "\u00e9", "a space, a comma"),
+    ],
+)
+def test_a_token_that_could_not_work_is_complained_about(
+    token: str, complaint: str | None
+) -> None:
+    found = complaint_about(token)
+
+    assert (complaint is None) == (found is None)
+    assert (complaint or "") in (found or "")
+
+
+def test_an_unusable_token_is_refused_by_number_and_never_quoted() -> None:
+    with pytest.raises(ValueError, match="service token 2 has 9 characters") as refused:
+        ServiceTokens([SERVICE_TOKEN, "too-short"])
+
+    assert "too-short" not in str(refused.value)
+
+
+def test_the_tokens_themselves_are_not_kept() -> None:
+    """
+    What a memory dump of the object holds is digests.
+    """
+    kept = vars(ServiceTokens([SERVICE_TOKEN]))
+
+    assert SERVICE_TOKEN not in repr(kept)
+    assert SERVICE_TOKEN.encode() not in kept["_digests"]
+
+
+@bounded
+@given(st.text(st.characters(), min_size=MIN_LENGTH))
+def test_a_token_without_complaint_fits_an_authorization_header(token: str) -> None:
+    """
+    Whoever configures it can also send it: the two grammars are one.
+    """
+    request = HttpRequest(headers={"authorization": f"Bearer {token}"})
+    if complaint_about(token) is None:
+        assert BearerToken(token) == credential_of(request, None)
+        assert ServiceTokens([token]).recognise(token)
+    elif token.count(".") != 2:
+        assert BearerToken(token) != credential_of(request, None)
+
+
+@bounded
+@given(st.text(st.characters()))
+def test_any_text_can_be_asked_about(token: str) -> None:
+    assert (token == SERVICE_TOKEN) == ServiceTokens([SERVICE_TOKEN]).recognise(token)

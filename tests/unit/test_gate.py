@@ -1,0 +1,257 @@
+"""One Check from bytes to bytes, with everything that can break broken once."""
+
+import asyncio
+import json
+from collections.abc import Callable
+
+import pytest
+from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
+
+from conformance.table import World, bearer, forged
+from gates import FakeKeys, FakeRecorder, answer, check_request, denial, make_gate
+from wicketgate.adapters.envoy import Responses
+from wicketgate.core.decision import Verdict
+from wicketgate.core.identity import IdentityHeaders
+from wicketgate.core.keys import KeySet
+from wicketgate.core.policy import Rule
+from wicketgate.core.record import Record
+from wicketgate.core.request import HttpRequest
+
+SECRET = "a-value-that-must-not-be-seen"
+
+
+def reason(response: CheckResponse) -> str:
+    """Return the reason that a denied caller is told."""
+    return str(json.loads(denial(response).body)["reason"])
+
+
+class BrokenPolicy:
+    def match(self, request: HttpRequest) -> Rule:
+        raise RuntimeError(SECRET + request.host)
+
+
+class BrokenKeys:
+    snapshot = KeySet()
+
+    async def refresh(self, kid: str) -> bool:
+        raise RuntimeError(SECRET + kid)
+
+
+class BrokenRecorder:
+    def record(self, record: Record) -> None:
+        raise OSError(SECRET + record.reason)
+
+
+class BrokenResponses(Responses):
+    """Serialises its first answer, which the gate keeps for the worst case, and no other."""
+
+    def __init__(self) -> None:
+        super().__init__(IdentityHeaders())
+        self._answers = 0
+
+    def serialise(self, verdict: Verdict, *, decision_id: str, is_grpc: bool) -> bytes:
+        self._answers += 1
+        if self._answers > 1:
+            raise ValueError(SECRET)
+        return super().serialise(verdict, decision_id=decision_id, is_grpc=is_grpc)
+
+
+async def test_an_exception_while_deciding_is_a_503_that_names_only_its_place(
+    world: World,
+) -> None:
+    recorder = FakeRecorder()
+    gate = make_gate(world, policy=BrokenPolicy(), recorder=recorder)
+
+    response = await answer(gate, check_request(bearer()(world)))
+
+    assert reason(response) == "internal_error"
+    assert [record.reason for record in recorder.records] == ["internal_error"]
+    assert "RuntimeError in BrokenPolicy.match line " in recorder.records[0].detail
+    assert SECRET not in repr(recorder.records) + repr(response)
+
+
+async def test_an_exception_while_fetching_a_key_is_a_503(world: World) -> None:
+    recorder = FakeRecorder()
+    gate = make_gate(world, keys=BrokenKeys(), recorder=recorder)
+
+    response = await answer(gate, check_request(bearer()(world)))
+
+    assert reason(response) == "internal_error"
+    assert SECRET not in repr(recorder.records) + repr(response)
+
+
+async def test_an_exception_while_answering_is_the_last_resort(world: World) -> None:
+    gate = make_gate(world, responses=BrokenResponses())
+
+    assert reason(await answer(gate, check_request(bearer()(world)))) == "internal_error"
+
+
+async def test_a_recorder_that_fails_changes_no_answer(world: World) -> None:
+    gate = make_gate(world, recorder=BrokenRecorder())
+
+    response = await answer(gate, check_request(bearer()(world)))
+
+    assert response.status is not None
+    assert response.status.code == 0
+
+
+async def test_a_known_key_needs_no_waiting(world: World) -> None:
+    gate = make_gate(world)
+
+    assert isinstance(gate.check(check_request(bearer()(world))), bytes)
+
+
+async def test_a_key_that_arrives_lets_the_token_pass(world: World) -> None:
+    keys = FakeKeys(KeySet(), arriving=world.keys())
+    gate = make_gate(world, keys=keys)
+
+    response = await answer(gate, check_request(bearer()(world)))
+
+    assert response.status is not None
+    assert response.status.code == 0
+    assert keys.asked == [world.clerk.kid]
+
+
+@pytest.mark.parametrize(
+    ("keys", "sends", "expected"),
+    [
+        (lambda world: FakeKeys(world.keys()), forged, "signature_invalid"),
+        (lambda world: FakeKeys(world.keys(), is_current=False), forged, "signature_invalid"),
+        (lambda _: FakeKeys(KeySet(), is_current=False), bearer(), "keys_unavailable"),
+        (lambda _: FakeKeys(KeySet()), bearer(), "keys_unavailable"),
+    ],
+)
+async def test_a_key_that_does_not_arrive_is_a_denial(
+    keys: Callable[[World], FakeKeys],
+    sends: Callable[[World], dict[str, str]],
+    expected: str,
+    world: World,
+) -> None:
+    gate = make_gate(world, keys=keys(world))
+
+    assert expected == reason(await answer(gate, check_request(sends(world))))
+
+
+@pytest.mark.parametrize(
+    ("is_current", "expected"), [(True, "key_unknown"), (False, "keys_unavailable")]
+)
+async def test_an_unknown_kid_is_the_caller_s_fault_only_while_the_keys_are_current(
+    world: World, *, is_current: bool, expected: str
+) -> None:
+    gate = make_gate(world, keys=FakeKeys(world.keys(), is_current=is_current))
+    token = world.stranger.mint(now=world.now)
+
+    response = await answer(gate, check_request({"authorization": f"Bearer {token}"}))
+
+    assert expected == reason(response)
+
+
+async def test_an_unknown_word_in_the_route_is_told_to_the_operator_only(world: World) -> None:
+    recorder = FakeRecorder()
+    gate = make_gate(world, recorder=recorder)
+
+    response = await answer(gate, check_request({}, context={"policy": "usr"}))
+
+    assert reason(response) == "route_misconfigured"
+    assert "usr" not in denial(response).body
+    assert recorder.records[0].detail.startswith("context_extensions.policy is 'usr'; expected ")
+
+
+async def test_a_denial_tells_the_caller_the_id_that_is_recorded(world: World) -> None:
+    recorder = FakeRecorder()
+
+    response = await answer(make_gate(world, recorder=recorder), check_request({}))
+
+    told = {
+        option.header.key: option.header.value
+        for option in denial(response).headers
+        if option.header
+    }
+    assert told["x-wicketgate-decision"] == recorder.records[0].decision_id
+
+
+@pytest.mark.parametrize(
+    ("request_id", "kept"),
+    [
+        ("cde47963-cfca-4b49-9c10-b3f7bb2b59a6", True),
+        ("a\nb", False),
+        ("x" * 129, False),
+        ("", False),
+    ],
+)
+async def test_only_a_plain_request_id_is_recorded(
+    world: World, *, request_id: str, kept: bool
+) -> None:
+    recorder = FakeRecorder()
+
+    await answer(make_gate(world, recorder=recorder), check_request({"x-request-id": request_id}))
+
+    assert (request_id if kept else "") == recorder.records[0].request_id
+
+
+async def test_nothing_recorded_holds_a_credential_a_claim_or_a_path(world: World) -> None:
+    recorder = FakeRecorder()
+    gate = make_gate(world, recorder=recorder)
+    sent = bearer()(world)
+    service = {"authorization": f"Bearer {world.service_token}"}
+
+    for headers in (sent, forged(world), service, {"authorization": f"Basic {SECRET}"}):
+        await answer(gate, check_request(headers, path=f"/{SECRET}?token={SECRET}"))
+
+    kept = repr(recorder.records)
+    assert len(recorder.records) == 4
+    for hidden in (SECRET, sent["authorization"], world.service_token, "user_2x"):
+        assert hidden not in kept
+
+
+async def test_an_exposed_service_token_is_recorded_as_such_and_answered_as_any_string(
+    world: World,
+) -> None:
+    recorder = FakeRecorder()
+    gate = make_gate(world, recorder=recorder)
+    exposed = await answer(gate, check_request({"authorization": f"Bearer {world.service_token}"}))
+    guessed = await answer(gate, check_request({"authorization": "Bearer " + "x" * 41}))
+
+    def without_id(response: CheckResponse) -> str:
+        return denial(response).body.split('"decision_id"')[0]
+
+    assert without_id(guessed) == without_id(exposed)
+    assert [record.reason for record in recorder.records] == [
+        "service_token_exposed",
+        "token_malformed",
+    ]
+
+
+async def test_a_grpc_caller_gets_one_line_of_plain_text(world: World) -> None:
+    """
+    Envoy makes the body the ``grpc-message``.
+    """
+    response = await answer(
+        make_gate(world), check_request({"content-type": "application/grpc+proto"})
+    )
+
+    assert denial(response).body == "no_credential: A bearer token is required."
+
+
+async def test_checks_that_wait_for_a_key_do_not_hold_up_the_rest(world: World) -> None:
+    arrived = asyncio.Event()
+
+    class SlowKeys(FakeKeys):
+        async def refresh(self, kid: str) -> bool:
+            await arrived.wait()
+            return await super().refresh(kid)
+
+    gate = make_gate(world, keys=SlowKeys(world.keys()))
+    stranger = {"authorization": f"Bearer {world.stranger.mint(now=world.now)}"}
+
+    waiting = asyncio.create_task(answer(gate, check_request(stranger)))
+    await asyncio.sleep(0)
+    immediate = gate.check(check_request(bearer()(world)))
+    arrived.set()
+
+    assert isinstance(immediate, bytes)
+    assert reason(await waiting) == "key_unknown"
+
+
+def test_a_peer_that_may_not_ask_is_denied(world: World) -> None:
+    assert reason(CheckResponse.parse(make_gate(world).refuse_peer())) == "peer_not_allowed"

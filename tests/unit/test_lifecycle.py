@@ -1,0 +1,91 @@
+"""Coming and going, without a second of waiting."""
+
+import asyncio
+import signal
+from dataclasses import dataclass, field
+
+import pytest
+
+from tokens import keys
+from wicketgate.core.keys import KeySet
+from wicketgate.lifecycle import Health, Stopping, drain
+
+
+@dataclass
+class FakeServer:
+    """Writes down what it is told."""
+
+    told: list[str] = field(default_factory=list)
+
+    async def set_serving(self, *, serving: bool) -> None:
+        self.told.append("serving" if serving else "not serving")
+
+    async def retire(self) -> None:
+        self.told.append("retire")
+
+    async def stop(self, *, grace: float) -> None:
+        self.told.append(f"stop {grace:g}")
+
+
+async def opened(server: FakeServer) -> Health:
+    health = Health()
+    await health.attach(server, serving=True)
+    return health
+
+
+async def test_health_follows_the_keys() -> None:
+    server = FakeServer()
+    health = await opened(server)
+
+    health.follow(KeySet())
+    health.follow(keys())
+    await asyncio.sleep(0.01)
+
+    assert server.told == ["serving", "not serving", "serving"]
+
+
+async def test_keys_that_change_before_there_is_a_server_are_no_news() -> None:
+    Health().follow(keys())
+
+
+async def test_the_drain_retires_then_waits_then_stops_with_grace() -> None:
+    server = FakeServer()
+    health = await opened(server)
+
+    await drain(server, health, Stopping(), drain_seconds=0, grace_seconds=5)
+
+    assert server.told == ["serving", "retire", "stop 5"]
+    assert not health.is_open
+
+
+async def test_a_second_signal_cuts_the_drain_short() -> None:
+    server = FakeServer()
+    health = await opened(server)
+    stopping = Stopping()
+    stopping.notice()
+
+    draining = asyncio.create_task(
+        drain(server, health, stopping, drain_seconds=3600, grace_seconds=5)
+    )
+    await asyncio.sleep(0.01)
+    waiting = not draining.done()
+    stopping.notice()
+    await asyncio.wait_for(draining, 5)
+
+    assert waiting
+    assert server.told == ["serving", "retire", "stop 0"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
+    loop = asyncio.get_running_loop()
+    stopping = Stopping()
+    stopping.listen(loop)
+    try:
+        signal.raise_signal(number)
+        await asyncio.wait_for(stopping.requested.wait(), 5)
+    finally:
+        for taken in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(taken)
+
+    assert not stopping.hurried.is_set()

@@ -1,0 +1,999 @@
+"""What the settings accept, what they refuse, and that they keep secrets."""
+
+from base64 import b64encode
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as new_ec_key
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from wicketgate.core.claims import PartyCheck
+from wicketgate.core.credential import CookieRules
+from wicketgate.core.keys import KeySet
+from wicketgate.core.record import DecisionLog
+from wicketgate.errors import ConfigurationError
+from wicketgate.local.clerk_instance import ClerkInstance
+from wicketgate.settings import (
+    SETTINGS,
+    AuthzSettings,
+    LogLevel,
+    Setting,
+    TcpAddress,
+    TlsFiles,
+    Transport,
+    UnixAddress,
+    settings_table,
+)
+from wicketgate.settings.locations import address, origin, publishable_key
+from wicketgate.settings.reader import MAX_SECRET_BYTES
+from wicketgate.settings.values import InvalidValueError
+
+KEY = "pk_test_YWJsZS1tb2xlLTEuY2xlcmsuYWNjb3VudHMuZGV2JA"
+ISSUER = "https://able-mole-1.clerk.accounts.dev"
+JWKS_URL = f"{ISSUER}/.well-known/jwks.json"
+TOKEN = "5eb63bbbe01eeed093cb22bb8f5acdc35eb63bbbe01eeed0"
+OTHER_TOKEN = "f1c9645dbc14efddc7d8a322685f26eb93cb22bb8f5acdc3"
+ORIGIN = "https://app.example.com"
+PEM = ClerkInstance().public_pem
+EC_PEM = (
+    new_ec_key(SECP256R1())
+    .public_key()
+    .public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    .decode()
+)
+
+MINIMAL = {"CLERK_PUBLISHABLE_KEY": KEY}
+EVERYTHING = {
+    "CLERK_PUBLISHABLE_KEY": KEY,
+    "CLERK_AUTHORIZED_PARTIES": ORIGIN,
+    "WICKETGATE_TLS_CERT_FILE": "tls.crt",
+    "WICKETGATE_TLS_KEY_FILE": "tls.key",
+    "WICKETGATE_TLS_CLIENT_CA_FILE": "ca.crt",
+}
+"""Enough for every other setting to make sense."""
+
+
+def read(**changes: str) -> AuthzSettings:
+    return AuthzSettings.from_environ(MINIMAL | changes)
+
+
+def mistakes(environ: dict[str, str]) -> tuple[str, ...]:
+    with pytest.raises(ConfigurationError) as caught:
+        AuthzSettings.from_environ(environ)
+    return caught.value.mistakes
+
+
+def mistake(**changes: str) -> str:
+    """Return the one line about the minimal settings with these changes."""
+    lines = mistakes(MINIMAL | changes)
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+# --- the whole ---------------------------------------------------------------
+
+
+def test_a_publishable_key_is_enough() -> None:
+    settings = read()
+
+    assert settings.rules.issuers == {ISSUER}
+    assert settings.jwks_url == JWKS_URL
+    assert settings.pem_keys is None
+    assert settings.service_tokens == ()
+    assert settings.cookies is None
+    assert settings.tls is None
+
+
+def test_defaults_are_those_of_the_documentation() -> None:
+    settings = read()
+
+    assert str(settings.authz_address) == "127.0.0.1:9191"
+    assert str(settings.admin_address) == "127.0.0.1:9464"
+    assert settings.transport is Transport.GRPCIO
+    assert settings.rules.party_check is PartyCheck.OFF
+    assert settings.rules.audiences == frozenset()
+    assert settings.rules.impersonation
+    assert not settings.rules.template_tokens
+    assert not settings.rules.pending_sessions
+    assert (settings.rules.max_lifetime_seconds, settings.rules.skew_seconds) == (86_400, 5)
+    assert (settings.drain_seconds, settings.grace_seconds) == (3, 5)
+    assert (settings.jwks_refresh_seconds, settings.jwks_cooldown_seconds) == (300, 30)
+    assert (settings.jwks_max_stale_seconds, settings.jwks_wait_seconds) == (86_400, 0.2)
+    assert settings.token_cache_size == 10_000
+    assert (settings.log_level, settings.decision_log) == (LogLevel.INFO, DecisionLog.ALL)
+    assert settings.identity_aliases == ()
+    assert not settings.forward_service_token
+    assert not settings.error_response
+
+
+def test_without_any_setting_one_line_says_how_to_begin() -> None:
+    (line,) = mistakes({})
+
+    assert line.startswith("CLERK_PUBLISHABLE_KEY is not set;")
+    assert f"for example CLERK_PUBLISHABLE_KEY={KEY}" in line
+
+
+def test_all_mistakes_are_reported_at_once() -> None:
+    lines = mistakes(
+        {
+            "CLERK_PUBLISHABLE_KEY": "pk_test_",
+            "SERVICE_AUTH_TOKEN": "short",
+            "WICKETGATE_LOG_LEVEL": "loud",
+            "WICKETGATE_TYPO": "1",
+        }
+    )
+
+    assert [line.split()[0] for line in lines] == [
+        "CLERK_PUBLISHABLE_KEY",
+        "SERVICE_AUTH_TOKEN",
+        "WICKETGATE_LOG_LEVEL",
+        "WICKETGATE_TYPO",
+    ]
+
+
+CHECKS = ("CLERK_AUTHORIZED_PARTIES", "CLERK_AUDIENCE")
+
+
+@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("blank", ["", " \n"])
+def test_a_check_is_not_switched_off_by_an_empty_variable(name: str, blank: str) -> None:
+    """
+    ``NAME=$TYPO`` must not start a gate that checks less than was meant.
+    """
+    lines = mistakes(MINIMAL | {name: blank})
+
+    assert [line.split(" is ")[0] for line in lines] == [name]
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [each for each in SETTINGS if each.name not in CHECKS],
+    ids=lambda setting: setting.name,
+)
+def test_any_other_empty_variable_counts_as_unset(setting: Setting) -> None:
+    base = {"CLERK_ISSUER": ISSUER, "CLERK_JWKS_URL": JWKS_URL} | MINIMAL
+    without = {key: value for key, value in base.items() if key != setting.name}
+
+    for blank in ("", " \n"):
+        settings = AuthzSettings.from_environ(without | {setting.name: blank})
+        assert settings == AuthzSettings.from_environ(without)
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if not each.secret], ids=lambda setting: setting.name
+)
+def test_every_example_is_accepted_as_it_stands(setting: Setting) -> None:
+    """
+    An operator pastes the example of a message; those of secrets are shell commands.
+    """
+    AuthzSettings.from_environ(EVERYTHING | {setting.name: setting.example})
+
+
+@pytest.mark.parametrize(
+    "setting", [each for each in SETTINGS if each.secret], ids=lambda setting: setting.name
+)
+def test_the_example_of_a_secret_is_nothing_to_be_copied_into_production(setting: Setting) -> None:
+    assert setting.name in " ".join(mistakes(EVERYTHING | {setting.name: setting.example}))
+
+
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_is_read_and_complains_with_its_example(setting: Setting) -> None:
+    (line,) = mistakes(EVERYTHING | {setting.name: "\x01,"})
+
+    assert line.startswith(f"{setting.name} ")
+    assert line.endswith(f"; for example {setting.name}={setting.example}")
+    assert "expected" in line
+    assert line.isprintable()
+
+
+# --- the instance ------------------------------------------------------------
+
+
+def host_key(host: str, kind: str = "test") -> str:
+    return f"pk_{kind}_" + b64encode(host.encode()).decode()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [KEY, KEY + "==", host_key("able-mole-1.clerk.accounts.dev$", "live")],
+    ids=["unpadded", "padded", "live"],
+)
+def test_a_publishable_key_tells_the_host(key: str) -> None:
+    assert publishable_key(key).host == "able-mole-1.clerk.accounts.dev"
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "pk_test_",
+        "pk_test",
+        "pk_prod_" + KEY.removeprefix("pk_test_"),
+        "PK_test_" + KEY.removeprefix("pk_test_"),
+        KEY + "_extra",
+        KEY[:-2],
+        KEY[:20] + "!" + KEY[20:],
+        host_key("able-mole-1.clerk.accounts.dev"),
+        host_key("able-mole-1.clerk.accounts.dev$$"),
+        host_key("able$mole.dev$"),
+        host_key("localhost$"),
+        host_key("evil.example/able-mole.dev$"),
+        host_key("user@evil.example$"),
+        host_key("a b.dev$"),
+        host_key("a..dev$"),
+        host_key("-a.dev$"),
+        host_key("a.dev\n$"),
+        host_key("müsli.dev$"),
+        host_key(f"{'a.' * 127}dev$"),
+        "pk_test_é",
+        "not a key",
+    ],
+)
+def test_a_key_that_is_not_publishable_is_refused_without_being_quoted(key: str) -> None:
+    line = mistake(CLERK_PUBLISHABLE_KEY=key)
+
+    assert line.startswith("CLERK_PUBLISHABLE_KEY ")
+    # What is expected, and the example, naturally share a beginning with the key.
+    assert key not in line.partition("; expected")[0]
+
+
+def test_a_secret_key_in_the_wrong_place_is_named_as_such_and_kept() -> None:
+    secret = "sk_live_" + "x7Q" * 14
+    line = mistake(CLERK_PUBLISHABLE_KEY=secret)
+
+    assert "is a secret key" in line
+    assert secret not in line
+
+
+@given(st.from_regex(r"[a-z0-9]([a-z0-9-]{0,20}[a-z0-9])?(\.[a-z0-9]{1,9}){1,4}", fullmatch=True))
+def test_any_host_survives_the_round_trip(host: str) -> None:
+    assert publishable_key(host_key(f"{host}$").rstrip("=")).host == host
+
+
+def test_explicit_issuers_and_url_override_what_is_derived() -> None:
+    settings = read(
+        CLERK_ISSUER="https://clerk.example.com, https://example.com/clerk",
+        CLERK_JWKS_URL="https://proxy.example.com/keys?v=1",
+    )
+
+    assert settings.rules.issuers == {"https://clerk.example.com", "https://example.com/clerk"}
+    assert settings.jwks_url == "https://proxy.example.com/keys?v=1"
+
+
+@pytest.mark.parametrize(
+    ("issuer", "why"),
+    [
+        ("http://clerk.example.com", "not https"),
+        ("HTTPS://clerk.example.com", "not https"),
+        ("https://clerk.example.com/", "ends with a slash"),
+        ("https://clerk.example.com?x", "query or a fragment"),
+        ("https://clerk.example.com#", "query or a fragment"),
+        ("clerk.example.com", "not a URL"),
+        ("https://", "not a URL"),
+        ("https://a b.example.com", "not a URL"),
+        ("https://clerk.exam\tple.com", "not a URL"),
+        ("https://*.example.com", "not a URL"),
+        ("https://clerk.example.com:0", "not a URL"),
+        ("https://clerk.example.com:65536", "not a URL"),
+        ("https://300.1.1.1", "not a URL"),
+        ("https://[::1", "not a URL"),
+        ("https://[:::]", "not a URL"),
+        ("https://user:hunter2@clerk.example.com", "user name or password"),
+        (f"{ISSUER},", "empty item 2"),
+        (",", "empty item 1"),
+        (f"{ISSUER},nonsense", "item 2 is 'nonsense'"),
+    ],
+)
+def test_an_issuer_that_no_token_could_name_is_refused(issuer: str, why: str) -> None:
+    assert why in mistake(CLERK_ISSUER=issuer)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        JWKS_URL,
+        "http://localhost:8080/jwks",
+        "http://127.0.0.1/jwks",
+        "http://127.8.8.8/jwks",
+        "http://[::1]:8080/jwks",
+    ],
+)
+def test_keys_come_over_https_or_from_this_machine(url: str) -> None:
+    assert read(CLERK_JWKS_URL=url).jwks_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://clerk.example.com/jwks",
+        "http://localhost.example.com/jwks",
+        "http://127.0.0.1.example.com/jwks",
+        "http://[2001:db8::1]/jwks",
+        "http://10.0.0.1/jwks",
+        "http://127.1/jwks",
+        "ftp://localhost/jwks",
+        "file:///etc/jwks.json",
+        "https://clerk.example.com/jwks#keys",
+        "https://user:hunter2@clerk.example.com/jwks",
+        "http://localhost@clerk.example.com/jwks",
+        "http://clerk.example.com/jwks?token=hunter2",
+    ],
+)
+def test_keys_from_anywhere_else_are_refused(url: str) -> None:
+    line = mistake(CLERK_JWKS_URL=url)
+
+    assert line.startswith("CLERK_JWKS_URL ")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    ("environ", "named"),
+    [
+        ({"CLERK_JWKS_URL": JWKS_URL}, "CLERK_ISSUER"),
+        ({"CLERK_JWT_KEY": PEM}, "CLERK_ISSUER"),
+        ({"CLERK_ISSUER": ISSUER}, "CLERK_PUBLISHABLE_KEY"),
+        ({"CLERK_JWKS_URL": "nonsense", "CLERK_ISSUER": ISSUER}, "CLERK_JWKS_URL"),
+    ],
+)
+def test_half_an_instance_is_refused(environ: dict[str, str], named: str) -> None:
+    (line,) = mistakes(environ)
+
+    assert line.startswith(f"{named} ")
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {"CLERK_JWKS_URL": JWKS_URL, "CLERK_ISSUER": ISSUER},
+        {"CLERK_JWT_KEY": PEM, "CLERK_ISSUER": ISSUER},
+    ],
+)
+def test_an_instance_without_publishable_key_is_accepted(environ: dict[str, str]) -> None:
+    assert AuthzSettings.from_environ(environ).rules.issuers == {ISSUER}
+
+
+@pytest.mark.parametrize(
+    "pem",
+    [
+        PEM,
+        PEM.strip(),
+        PEM.replace("\n", "\\n"),
+        PEM.replace("\n", "\\r\\n"),
+        PEM.replace("\n", "\r\n"),
+        PEM.replace("\n", ""),
+        PEM.replace("\n", " "),
+        f"\n  {PEM}\n\n",
+    ],
+    ids=["plain", "stripped", "escaped", "escaped-crlf", "crlf", "joined", "spaces", "framed"],
+)
+def test_a_pasted_pem_makes_the_gate_networkless(pem: str) -> None:
+    settings = read(CLERK_JWT_KEY=pem, CLERK_JWKS_URL=JWKS_URL)
+
+    assert settings.pem_keys == KeySet.from_pem(PEM)
+    assert settings.jwks_url is None
+
+
+@pytest.mark.parametrize(
+    ("pem", "why"),
+    [
+        ("nonsense", "not a PEM public key"),
+        (PEM[:-40], "not a PEM public key"),
+        (PEM.replace("PUBLIC", "PRIVATE"), "not a PEM public key"),
+        (EC_PEM, "not RSA"),
+    ],
+)
+def test_a_pem_that_is_no_rsa_public_key_is_refused_without_being_quoted(
+    pem: str, why: str
+) -> None:
+    line = mistake(CLERK_JWT_KEY=pem)
+
+    assert why in line
+    assert pem[30:60] not in line or pem == "nonsense"
+
+
+# --- which tokens ------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "check"),
+    [
+        ({}, PartyCheck.OFF),
+        ({"WICKETGATE_AZP_CHECK": "off"}, PartyCheck.OFF),
+        ({"CLERK_AUTHORIZED_PARTIES": ORIGIN}, PartyCheck.REQUIRED),
+        (
+            {"CLERK_AUTHORIZED_PARTIES": ORIGIN, "WICKETGATE_AZP_CHECK": "if-present"},
+            PartyCheck.IF_PRESENT,
+        ),
+        ({"CLERK_AUTHORIZED_PARTIES": ORIGIN, "WICKETGATE_AZP_CHECK": "off"}, PartyCheck.OFF),
+    ],
+)
+def test_azp_is_required_once_parties_are_known(
+    environ: dict[str, str], check: PartyCheck
+) -> None:
+    assert read(**environ).rules.party_check is check
+
+
+@pytest.mark.parametrize("check", ["if-present", "required"])
+def test_checking_azp_against_nothing_is_refused(check: str) -> None:
+    line = mistake(WICKETGATE_AZP_CHECK=check)
+
+    assert line.startswith("CLERK_AUTHORIZED_PARTIES is not set, but WICKETGATE_AZP_CHECK")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ORIGIN,
+        "http://localhost:3000",
+        "http://127.0.0.1:3000",
+        "http://[::1]:3000",
+        "https://example.com:8443",
+        "https://example.com:80",
+        "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+        "capacitor://localhost",
+    ],
+)
+def test_an_exact_origin_is_an_authorized_party(text: str) -> None:
+    assert read(CLERK_AUTHORIZED_PARTIES=text).rules.authorized_parties == {text}
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"{ORIGIN}/", "a slash, path or query"),
+        (f"{ORIGIN}/login", "a slash, path or query"),
+        (f"{ORIGIN}?", "a slash, path or query"),
+        ("https://App.example.com", "lower case"),
+        ("https://example.com:443", "default port"),
+        ("http://example.com:80", "default port"),
+        ("app.example.com", "not a URL"),
+        ("*", "not a URL"),
+        ("https://*.example.com", "not a URL"),
+        ("null", "not a URL"),
+        ("https://u:hunter2@example.com", "user name or password"),
+    ],
+)
+def test_an_origin_that_no_browser_sends_is_refused(text: str, why: str) -> None:
+    line = mistake(CLERK_AUTHORIZED_PARTIES=text)
+
+    assert why in line.partition("; expected")[0]
+    assert "hunter2" not in line
+
+
+def test_lists_are_split_trimmed_and_made_unique() -> None:
+    settings = read(
+        CLERK_AUDIENCE="api, https://api.example.com ,api",
+        SERVICE_AUTH_TOKEN=f"{TOKEN}, {OTHER_TOKEN},{TOKEN}",
+    )
+
+    assert settings.rules.audiences == {"api", "https://api.example.com"}
+    assert settings.service_tokens == (TOKEN, OTHER_TOKEN)
+
+
+def test_an_audience_with_a_space_is_refused() -> None:
+    assert "item 2 is 'b c'" in mistake(CLERK_AUDIENCE="a,b c")
+
+
+@pytest.mark.parametrize("text", ["true", "TRUE", "1", "yes", "On"])
+def test_words_that_turn_on(text: str) -> None:
+    assert read(WICKETGATE_TEMPLATE_TOKENS=text).rules.template_tokens
+    assert read(WICKETGATE_PENDING_SESSIONS=text).rules.pending_sessions
+    assert read(WICKETGATE_FORWARD_SERVICE_TOKEN=text).forward_service_token
+    assert read(WICKETGATE_ERROR_RESPONSE=text).error_response
+
+
+@pytest.mark.parametrize("text", ["false", "False", "0", "no", "OFF"])
+def test_words_that_turn_off(text: str) -> None:
+    assert not read(WICKETGATE_TEMPLATE_TOKENS=text).rules.template_tokens
+
+
+@pytest.mark.parametrize("text", ["2", "y", "enabled", "tru", "\x00"])
+def test_any_other_word_is_no_truth_value(text: str) -> None:
+    assert "expected true or false" in mistake(WICKETGATE_TEMPLATE_TOKENS=text)
+
+
+def test_impersonation_can_be_denied() -> None:
+    assert not read(WICKETGATE_IMPERSONATION="deny").rules.impersonation
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("WICKETGATE_IMPERSONATION", "maybe", "allow or deny"),
+        ("WICKETGATE_AZP_CHECK", "on", "off or if-present or required"),
+        ("WICKETGATE_TRANSPORT", "wire", "expected grpcio"),
+        ("WICKETGATE_LOG_LEVEL", "trace", "debug or info or warning or error"),
+        ("WICKETGATE_DECISION_LOG", "none", "all or denied or off"),
+    ],
+)
+def test_a_word_that_is_no_choice_is_refused(name: str, text: str, expected: str) -> None:
+    assert expected in mistake(**{name: text})
+
+
+def test_choices_are_read_in_any_case() -> None:
+    settings = read(WICKETGATE_LOG_LEVEL="WARNING", WICKETGATE_DECISION_LOG="Denied")
+
+    assert (settings.log_level, settings.decision_log) == (LogLevel.WARNING, DecisionLog.DENIED)
+
+
+# --- numbers -----------------------------------------------------------------
+
+LIMITS = [
+    ("WICKETGATE_MAX_TOKEN_LIFETIME_SECONDS", 1, 315_360_000),
+    ("WICKETGATE_CLOCK_SKEW_SECONDS", 0, 300),
+    ("WICKETGATE_DRAIN_SECONDS", 0, 3_600),
+    ("WICKETGATE_GRACE_SECONDS", 0, 3_600),
+    ("WICKETGATE_JWKS_REFRESH_SECONDS", 1, 86_399),
+    ("WICKETGATE_JWKS_COOLDOWN_SECONDS", 1, 3_600),
+    ("WICKETGATE_JWKS_MAX_STALE_SECONDS", 301, 2_592_000),
+    ("WICKETGATE_JWKS_WAIT_SECONDS", 0, 10),
+    ("WICKETGATE_TOKEN_CACHE_SIZE", 0, 1_000_000),
+]
+
+
+@pytest.mark.parametrize(("name", "lowest", "highest"), LIMITS)
+def test_limits_are_inclusive(name: str, lowest: int, highest: int) -> None:
+    field = name.removeprefix("WICKETGATE_").lower()
+    for number in (lowest, highest):
+        settings = read(**{name: str(number)})
+        in_rules = {
+            "max_token_lifetime_seconds": settings.rules.max_lifetime_seconds,
+            "clock_skew_seconds": settings.rules.skew_seconds,
+        }
+        assert in_rules.get(field, getattr(settings, field, None)) == number
+
+
+@pytest.mark.parametrize(("name", "lowest", "highest"), LIMITS)
+def test_numbers_beyond_the_limits_are_refused(name: str, lowest: int, highest: int) -> None:
+    for number in (lowest - 1, highest + 1):
+        assert name in mistake(**{name: str(number)})
+
+
+@pytest.mark.parametrize("name", [name for name, _, _ in LIMITS])
+@pytest.mark.parametrize(
+    "text", ["nan", "inf", "-1", "+5", "1e1", "1_0", "5s", "0x5", "\u0665", "5.", ".5", "9" * 5000]
+)
+def test_whatever_is_not_plain_digits_is_no_number(name: str, text: str) -> None:
+    assert f"{name} is " in mistake(**{name: text})
+
+
+def test_seconds_may_have_a_fraction_and_counts_may_not() -> None:
+    assert read(WICKETGATE_JWKS_WAIT_SECONDS="0.05").jwks_wait_seconds == 0.05
+    assert "whole number" in mistake(WICKETGATE_TOKEN_CACHE_SIZE="10.5")
+
+
+def test_keys_must_live_longer_than_the_time_between_two_refreshes() -> None:
+    longer = read(WICKETGATE_JWKS_REFRESH_SECONDS="60", WICKETGATE_JWKS_MAX_STALE_SECONDS="61")
+    assert (longer.jwks_refresh_seconds, longer.jwks_max_stale_seconds) == (60, 61)
+
+    line = mistake(WICKETGATE_JWKS_REFRESH_SECONDS="60", WICKETGATE_JWKS_MAX_STALE_SECONDS="60")
+
+    assert line.startswith("WICKETGATE_JWKS_MAX_STALE_SECONDS is 60;")
+
+
+# --- addresses ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("127.0.0.1:9191", TcpAddress("127.0.0.1", 9191)),
+        ("0.0.0.0:0", TcpAddress("0.0.0.0", 0)),
+        ("localhost:65535", TcpAddress("localhost", 65_535)),
+        ("[::1]:9191", TcpAddress("::1", 9191)),
+        ("[::]:1", TcpAddress("::", 1)),
+        ("unix:/run/gate.sock", UnixAddress("/run/gate.sock")),
+        ("unix:/" + "a" * 106, UnixAddress("/" + "a" * 106)),
+    ],
+)
+def test_an_address_is_read_and_written_alike(
+    text: str, expected: TcpAddress | UnixAddress
+) -> None:
+    settings = read(WICKETGATE_AUTHZ_ADDRESS=text, WICKETGATE_ADMIN_ADDRESS=text)
+
+    assert settings.authz_address == settings.admin_address == expected
+    assert str(settings.authz_address) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9191",
+        ":9191",
+        "localhost",
+        "localhost:",
+        "localhost:65536",
+        "localhost:-1",
+        "localhost:080",
+        "localhost:http",
+        "::1:9191",
+        "[::1]",
+        "[::1",
+        "[:::1]:9191",
+        "[127.0.0.1]:9191",
+        "256.0.0.1:9191",
+        "a b:9191",
+        "http://localhost:9191",
+        "unix:",
+        "unix:run/gate.sock",
+        "unix:/run/",
+        "unix:/run/\x00gate",
+        "unix:/run/\udcff",
+        "unix:/" + "a" * 107,
+        "unix:/" + "é" * 54,
+    ],
+)
+def test_what_cannot_be_listened_on_is_refused(text: str) -> None:
+    assert mistake(WICKETGATE_AUTHZ_ADDRESS=text).startswith("WICKETGATE_AUTHZ_ADDRESS is ")
+    assert mistake(WICKETGATE_ADMIN_ADDRESS=text).startswith("WICKETGATE_ADMIN_ADDRESS is ")
+
+
+@given(st.from_regex(r"([a-z0-9.-]{1,12}|\[[0-9a-f:.]{1,12}\]):[0-9]{1,6}", fullmatch=True))
+def test_an_accepted_address_is_always_written_as_it_was_read(text: str) -> None:
+    try:
+        accepted = address(text)
+    except InvalidValueError:
+        return
+
+    assert str(accepted) == text
+
+
+# --- TLS ---------------------------------------------------------------------
+
+TLS = {
+    "WICKETGATE_TLS_CERT_FILE": "tls.crt",
+    "WICKETGATE_TLS_KEY_FILE": "tls.key",
+    "WICKETGATE_TLS_CLIENT_CA_FILE": "ca.crt",
+    "WICKETGATE_TLS_ALLOWED_SANS": "spiffe://mesh/envoy, envoy.example.com",
+}
+
+
+def test_tls_files_are_named_and_not_opened() -> None:
+    assert read(**TLS).tls == TlsFiles(
+        cert_file=Path("tls.crt"),
+        key_file=Path("tls.key"),
+        client_ca_file=Path("ca.crt"),
+        allowed_sans=frozenset({"spiffe://mesh/envoy", "envoy.example.com"}),
+    )
+
+
+@pytest.mark.parametrize(
+    ("given_names", "missing"),
+    [
+        (("CERT_FILE",), "KEY_FILE"),
+        (("KEY_FILE",), "CERT_FILE"),
+        (("CLIENT_CA_FILE",), "CERT_FILE"),
+        (("ALLOWED_SANS",), "CLIENT_CA_FILE"),
+        (("CERT_FILE", "KEY_FILE", "ALLOWED_SANS"), "CLIENT_CA_FILE"),
+        (("CLIENT_CA_FILE", "ALLOWED_SANS"), "CERT_FILE"),
+    ],
+)
+def test_half_of_tls_is_refused(given_names: tuple[str, ...], missing: str) -> None:
+    names = [f"WICKETGATE_TLS_{name}" for name in given_names]
+
+    line = mistake(**{name: TLS[name] for name in names})
+
+    assert line.startswith(f"WICKETGATE_TLS_{missing} is not set, but ")
+
+
+# --- cookies and headers -----------------------------------------------------
+
+
+def test_session_cookies_are_those_of_the_instance() -> None:
+    settings = read(WICKETGATE_SESSION_COOKIES="true", CLERK_AUTHORIZED_PARTIES=ORIGIN)
+
+    assert settings.cookies == CookieRules(
+        frozenset({"__session", "__session_R4pxPy2l"}), frozenset({ORIGIN})
+    )
+
+
+def test_session_cookies_without_known_origins_are_refused() -> None:
+    line = mistake(WICKETGATE_SESSION_COOKIES="true")
+
+    assert line.startswith("CLERK_AUTHORIZED_PARTIES is not set")
+    assert "CSRF" in line
+
+
+def test_session_cookies_without_publishable_key_are_refused() -> None:
+    (line,) = mistakes(
+        {
+            "CLERK_ISSUER": ISSUER,
+            "CLERK_JWKS_URL": JWKS_URL,
+            "CLERK_AUTHORIZED_PARTIES": ORIGIN,
+            "WICKETGATE_SESSION_COOKIES": "true",
+        }
+    )
+
+    assert line.startswith("CLERK_PUBLISHABLE_KEY is not set")
+
+
+def test_aliases_are_lower_case_header_names() -> None:
+    settings = read(WICKETGATE_IDENTITY_ALIASES="X-Clerk-User-Id, user_id,clerk-user-id")
+
+    assert settings.identity_aliases == ("x-clerk-user-id", "user_id", "clerk-user-id")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "clerk_user_id",
+        "Clerk_User_Id",
+        "wicketgate-principal",
+        "wicketgate_principal",
+        "Authorization",
+        "cookie",
+        "host",
+        "content-length",
+        "transfer_encoding",
+        ":path",
+        "x user",
+        "x.user",
+        "x:y",
+        "x\r\ny",
+        "ünser",
+        "a" * 65,
+        "a-b-c-d-e-f-g-h",
+    ],
+)
+def test_a_header_that_cannot_carry_the_user_id_is_refused(name: str) -> None:
+    assert "WICKETGATE_IDENTITY_ALIASES is " in mistake(WICKETGATE_IDENTITY_ALIASES=name)
+
+
+# --- the cache file ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("environ", "expected"),
+    [
+        ({}, None),
+        ({"HOME": "/home/me"}, Path("/home/me/.cache/wicketgate/jwks.json")),
+        (
+            {"HOME": "/home/me", "XDG_CACHE_HOME": "/cache"},
+            Path("/cache/wicketgate/jwks.json"),
+        ),
+        (
+            {"HOME": "/home/me", "XDG_CACHE_HOME": "cache"},
+            Path("/home/me/.cache/wicketgate/jwks.json"),
+        ),
+        ({"HOME": "/home/\x00"}, None),
+        ({"HOME": "/home/me", "WICKETGATE_JWKS_CACHE_FILE": "keys.json"}, Path("keys.json")),
+        ({"HOME": "/home/me", "WICKETGATE_JWKS_CACHE_FILE": "off"}, None),
+    ],
+)
+def test_where_the_last_good_keys_are_kept(environ: dict[str, str], expected: Path | None) -> None:
+    assert read(**environ).jwks_cache_file == expected
+
+
+# --- secrets -----------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "token", ["short", "a.b." + TOKEN, f"{TOKEN[:20]} {TOKEN[20:]}", TOKEN + "é"]
+)
+def test_a_bad_service_token_is_refused_without_being_quoted(token: str) -> None:
+    line = mistake(SERVICE_AUTH_TOKEN=f"{TOKEN},{token}")
+
+    assert line.startswith("SERVICE_AUTH_TOKEN item 2 has ")
+    assert token not in line
+    assert TOKEN not in line
+
+
+def test_a_secret_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN},{OTHER_TOKEN}\r\n")
+    (tmp_path / "pem").write_text(PEM)
+
+    settings = read(
+        SERVICE_AUTH_TOKEN_FILE=str(tmp_path / "token"), CLERK_JWT_KEY_FILE=str(tmp_path / "pem")
+    )
+
+    assert settings.service_tokens == (TOKEN, OTHER_TOKEN)
+    assert settings.pem_keys == KeySet.from_pem(PEM)
+
+
+def test_a_secret_and_its_file_exclude_each_other(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    line = mistake(SERVICE_AUTH_TOKEN=TOKEN, SERVICE_AUTH_TOKEN_FILE=str(tmp_path / "token"))
+
+    assert line.startswith("SERVICE_AUTH_TOKEN is set, and so is SERVICE_AUTH_TOKEN_FILE;")
+
+
+def test_an_empty_secret_leaves_the_word_to_its_file(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(TOKEN)
+    settings = read(SERVICE_AUTH_TOKEN="", SERVICE_AUTH_TOKEN_FILE=str(tmp_path / "token"))
+
+    assert settings.service_tokens == (TOKEN,)
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"", "is empty"),
+        (b" \n", "is empty"),
+        (b"\xff" * 40, "not UTF-8"),
+        (b"a" * (MAX_SECRET_BYTES + 1), "too large"),
+        (b"hunter2", "SERVICE_AUTH_TOKEN (from SERVICE_AUTH_TOKEN_FILE) has 7 characters"),
+    ],
+)
+def test_a_file_without_a_secret_is_one_clear_line(
+    content: bytes, why: str, tmp_path: Path
+) -> None:
+    (tmp_path / "token").write_bytes(content)
+    line = mistake(SERVICE_AUTH_TOKEN_FILE=str(tmp_path / "token"))
+
+    assert why in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("path", ["/nowhere/at-all", "/", TOKEN, "a\x00b", "\ud800", "x" * 5000])
+def test_an_unreadable_file_is_one_clear_line_that_does_not_repeat_the_path(path: str) -> None:
+    """
+    The token itself is easily pasted where its file's path belongs.
+    """
+    line = mistake(SERVICE_AUTH_TOKEN_FILE=path)
+
+    assert line.startswith("SERVICE_AUTH_TOKEN_FILE ")
+    assert path not in line.removeprefix("SERVICE_AUTH_TOKEN_FILE") or path == "/"
+
+
+def test_the_settings_do_not_show_their_secrets() -> None:
+    shown = repr(read(SERVICE_AUTH_TOKEN=f"{TOKEN},{OTHER_TOKEN}", CLERK_JWT_KEY=PEM))
+
+    assert TOKEN not in shown
+    assert OTHER_TOKEN not in shown
+    assert "KeySet" not in shown
+    assert ISSUER in shown
+
+
+@pytest.mark.parametrize(
+    "value", ["sk_live_hunter2", "whsec_hunter2", "https://u:hunter2@x", PEM.replace("\n", " ")]
+)
+def test_a_secret_in_the_wrong_variable_is_not_repeated(value: str) -> None:
+    line = mistake(WICKETGATE_LOG_LEVEL=value)
+
+    assert "hunter2" not in line
+    assert "MII" not in line
+
+
+# --- unknown variables -------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("WICKETGATE_AUTHZ_ADRESS", "WICKETGATE_AUTHZ_ADDRESS"),
+        ("WICKETGATE_LOGLEVEL", "WICKETGATE_LOG_LEVEL"),
+        ("WICKETGATE_log_level", "WICKETGATE_LOG_LEVEL"),
+        ("WICKETGATE_DRAIN_SECOND", "WICKETGATE_DRAIN_SECONDS"),
+    ],
+)
+def test_a_slip_of_the_pen_is_answered_with_the_right_name(name: str, meant: str) -> None:
+    assert f"did you mean {meant}?" in mistake(**{name: "1"})
+
+
+@pytest.mark.parametrize("name", ["WICKETGATE_POLICY_FILE", "WICKETGATE_", "WICKETGATE_\x1b[2J"])
+def test_a_name_that_resembles_nothing_is_refused_without_a_guess(name: str) -> None:
+    line = mistake(**{name: "1"})
+
+    assert "is not a setting of this version" in line
+    assert line.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("WICKETGATE_WEBHOOKS_ADDRESS", "127.0.0.1:8080"),
+        ("WICKETGATE_SERVICE_HOST", "10.0.0.1"),
+        ("WICKETGATE_SERVICE_PORT", "9191"),
+        ("WICKETGATE_SERVICE_PORT_GRPC", "9191"),
+        ("WICKETGATE_PORT", "tcp://10.0.0.1:9191"),
+        ("WICKETGATE_PORT_9191_TCP", "tcp://10.0.0.1:9191"),
+        ("WICKETGATE_AUTHZ_PORT_9191_TCP_ADDR", "10.0.0.1"),
+        ("WICKETGATE_AUTHZ_SERVICE_HOST", "10.0.0.1"),
+        ("OTHER_PROGRAM", "anything"),
+    ],
+)
+def test_variables_of_others_are_left_alone(name: str, text: str) -> None:
+    """
+    Among them Kubernetes' own, for a Service that is called wicketgate.
+    """
+    assert read(**{name: text}) == read()
+
+
+@pytest.mark.parametrize("name", ["WICKETGATE_PORT", "WICKETGATE_AUTHZ_PORT"])
+def test_a_port_of_the_operators_own_invention_is_refused(name: str) -> None:
+    assert mistake(**{name: "9191"}).startswith(f"{name} is not a setting")
+
+
+# --- whatever the environment holds ------------------------------------------
+
+NAMES = sorted({name for each in SETTINGS for name in (each.name, each.file_name)})
+SECRETS = {"SERVICE_AUTH_TOKEN": TOKEN, "CLERK_JWT_KEY": PEM}
+
+
+def check_nothing_else_escapes(environ: dict[str, str], *secrets: str) -> None:
+    lines: tuple[str, ...]
+    try:
+        lines = (repr(AuthzSettings.from_environ(environ)),)
+    except ConfigurationError as error:
+        lines = error.mistakes
+    shown = "\n".join(lines)
+    assert shown
+    assert all(line.isprintable() for line in lines)
+    assert not [secret for secret in secrets if secret in shown]
+
+
+@given(st.sampled_from(NAMES), st.text(st.characters()))
+@example("WICKETGATE_AUTHZ_ADDRESS", "unix:/\ud800")
+@example("SERVICE_AUTH_TOKEN_FILE", "\ud800")
+@example("CLERK_PUBLISHABLE_KEY", "pk_test_\udcff")
+@example("CLERK_ISSUER", "https://[::1%]")
+def test_one_hostile_value_is_refused_or_harmless(name: str, text: str) -> None:
+    """
+    Starting from valid settings with secrets, one variable is spoilt.
+    """
+    environ = {"WICKETGATE_SESSION_COOKIES": "true"} | EVERYTHING | SECRETS | {name: text}
+
+    check_nothing_else_escapes(environ, TOKEN, PEM)
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(NAMES) | st.text(st.characters()).map("WICKETGATE_".__add__),
+        st.sampled_from(["", ",", "true", "1", KEY, ISSUER, ORIGIN, "off"])
+        | st.text(st.characters()),
+    )
+)
+def test_any_environment_makes_settings_or_a_configuration_error(
+    environ: dict[str, str],
+) -> None:
+    check_nothing_else_escapes(environ)
+
+
+@given(
+    st.sampled_from(sorted(SECRETS)),
+    st.sampled_from(["", "_FILE"]),
+    st.text(st.characters(), max_size=40),
+    st.text(st.characters(), max_size=40),
+)
+def test_no_spoilt_secret_is_ever_shown(name: str, twin: str, before: str, after: str) -> None:
+    marked = "hunter2-correct-horse-battery-staple"
+
+    check_nothing_else_escapes(MINIMAL | {name + twin: f"{before}{marked}{after}"}, marked)
+
+
+@given(st.text(st.characters()) | st.from_regex(r"[a-z]{1,6}://[!-~]{0,30}", fullmatch=True))
+def test_an_accepted_origin_is_kept_as_it_is(text: str) -> None:
+    try:
+        accepted = origin(text)
+    except InvalidValueError:
+        return
+
+    assert accepted == text == text.lower()
+
+
+# --- the table ---------------------------------------------------------------
+
+
+def test_the_table_has_one_whole_row_for_each_setting() -> None:
+    head, rule, *rows = settings_table().splitlines()
+
+    assert head == "| variable | meaning | default |"
+    assert rule == "|---|---|---|"
+    assert len(rows) == len(SETTINGS)
+    assert all(row.count("|") == 4 for row in rows)
+    assert all(f"`{each.name}`" in row for each, row in zip(SETTINGS, rows, strict=True))
+
+
+def test_the_table_names_the_twins_of_secrets_only() -> None:
+    table = settings_table()
+
+    assert "`SERVICE_AUTH_TOKEN_FILE`" in table
+    assert "`CLERK_ISSUER_FILE`" not in table
+
+
+def test_no_setting_is_listed_twice() -> None:
+    names = [each.name for each in SETTINGS]
+
+    assert sorted(set(names)) == sorted(names)
