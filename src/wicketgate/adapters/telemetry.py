@@ -5,7 +5,7 @@ to redact. Labels are values of enums: never a path, a user or a ``kid``.
 """
 
 from collections.abc import Callable
-from typing import Final, TextIO
+from typing import Final, Protocol, TextIO, cast
 
 import structlog
 from prometheus_client import (
@@ -29,10 +29,20 @@ BUCKETS: Final = (
 """Seconds. From a cached token (tens of µs) to past Envoy's timeout (0.5 s)."""
 
 
-def make_log(stream: TextIO, *, level: str) -> structlog.typing.FilteringBoundLogger:
+class LineStream(Protocol):
+    """The part of a text file that a log needs."""
+
+    def write(self, line: str, /) -> int:
+        """Write one line."""
+
+    def flush(self) -> None:
+        """Make sure that it is written."""
+
+
+def make_log(stream: LineStream, *, level: str) -> structlog.typing.FilteringBoundLogger:
     """Return a logger that writes one JSON object a line to `stream`."""
     log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
-        structlog.WriteLogger(stream),
+        structlog.WriteLogger(cast("TextIO", stream)),
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),

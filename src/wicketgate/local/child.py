@@ -5,6 +5,7 @@ own: Ctrl-C in the terminal reaches us, and we decide in which order to stop.
 """
 
 import asyncio
+import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -53,6 +54,11 @@ class ChildProcess:
     def is_running(self) -> bool:
         """Whether it was started and has not ended."""
         return self._process is not None and self._process.returncode is None
+
+    @property
+    def returncode(self) -> int | None:
+        """The status it ended with; `None` before that."""
+        return self._process.returncode if self._process else None
 
     @property
     def stdout(self) -> str:
@@ -132,6 +138,12 @@ class ChildProcess:
             # Also when the wait was cut short from outside: it must not outlive us.
             if process.returncode is None:
                 await self.kill()
+
+    async def interrupt(self, number: signal.Signals) -> None:
+        """Send it a signal and wait until it ends, as long as `stop` would."""
+        if self._process is not None:
+            self._process.send_signal(number)
+            await asyncio.wait_for(self._process.wait(), STOP_SECONDS)
 
     async def kill(self) -> None:
         """End it without warning, as a crash would."""

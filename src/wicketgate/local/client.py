@@ -1,20 +1,21 @@
 """A client that sends requests as they are written.
 
-Paths are not normalised and headers neither joined nor renamed: the point of
-most requests here is that they are odd.
+HTTP libraries normalise paths, join or drop repeated headers and tidy up names.
+The point of most requests here is that they are untidy, so the request is
+written to a socket, octet for octet; a library only reads the answer.
 """
 
+import asyncio
 import json
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from http.client import HTTPException, HTTPResponse
+from io import BytesIO
 from types import TracebackType
 from typing import Final, Self
 
-from aiohttp import ClientError, ClientSession, ClientTimeout, TCPConnector
-from yarl import URL
-
-_TIMEOUT: Final = ClientTimeout(total=10.0)
+TIMEOUT_SECONDS: Final = 10.0
 NO_ANSWER: Final = 0
 """The status of a request to which no answer came."""
 
@@ -46,17 +47,14 @@ class Reply:
 
 
 class Client:
-    """Sends requests; many at a time if asked to."""
+    """Sends requests, each on a connection of its own; many at a time if asked to."""
 
     def __init__(self) -> None:
-        """Make a client that is not open yet."""
-        self._session: ClientSession | None = None
+        """Make a client."""
+        self._open: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
-        """Open it."""
-        self._session = ClientSession(
-            connector=TCPConnector(limit=0), timeout=_TIMEOUT, auto_decompress=False
-        )
+        """Return the client."""
         return self
 
     async def __aexit__(
@@ -65,9 +63,9 @@ class Client:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Close its connections."""
-        if self._session is not None:
-            await self._session.close()
+        """Drop the connections that are still open."""
+        for writer in self._open:
+            writer.transport.abort()
 
     async def send(
         self, url: str, *, method: str = "GET", headers: Iterable[tuple[str, str]] = ()
@@ -75,24 +73,51 @@ class Client:
         """Send one request and return what came back.
 
         Args:
-            url: Sent as it is, dot segments and escapes included.
+            url: ``http://host:port/...``; what follows the port is sent as it is.
             method: The method.
-            headers: Header lines in order.
+            headers: Header lines in order, after ``host`` and ``connection``.
         """
-        if self._session is None:
-            msg = "the client is not open"
-            raise RuntimeError(msg)
+        authority, slash, rest = url.removeprefix("http://").partition("/")
+        lines = (("host", authority), ("connection", "close"), *headers)
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines)
+        request = f"{method} {slash}{rest} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
         try:
-            async with self._session.request(
-                method, URL(url, encoded=True), headers=list(headers), allow_redirects=False
-            ) as response:
-                body = await response.read()
-                lines = tuple((name.lower(), value) for name, value in response.headers.items())
-                return Reply(response.status, lines, body)
-        except (ClientError, TimeoutError):
+            async with asyncio.timeout(TIMEOUT_SECONDS):
+                return _reply(await self._exchange(authority, request), method)
+        except (OSError, HTTPException):  # TimeoutError is an OSError
             return Reply(NO_ANSWER)
+
+    async def _exchange(self, authority: str, request: bytes) -> bytes:
+        host, _, port = authority.rpartition(":")
+        reader, writer = await asyncio.open_connection(host, int(port))
+        self._open.add(writer)
+        try:
+            writer.write(request)
+            return await reader.read()
+        finally:
+            self._open.discard(writer)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
 
 
 def bearer(token: str) -> tuple[str, str]:
     """Return the header line that carries `token`."""
     return ("authorization", f"Bearer {token}")
+
+
+class _Received:
+    """What `HTTPResponse` takes for a socket."""
+
+    def __init__(self, octets: bytes) -> None:
+        self._octets = octets
+
+    def makefile(self, mode: str) -> BytesIO:  # noqa: ARG002 - called with "rb"
+        return BytesIO(self._octets)
+
+
+def _reply(octets: bytes, method: str) -> Reply:
+    response = HTTPResponse(_Received(octets), method=method)  # type: ignore[arg-type] # see there
+    response.begin()
+    headers = tuple((name.lower(), value) for name, value in response.getheaders())
+    return Reply(response.status, headers, response.read())
