@@ -13,7 +13,6 @@ from itertools import count
 from random import random
 from typing import TextIO
 
-import aiohttp
 from aiohttp import web
 
 from wicketgate import __version__
@@ -22,7 +21,7 @@ from wicketgate.adapters.envoy import Responses
 from wicketgate.adapters.grpcio_server import GrpcServer, TlsIdentity
 from wicketgate.adapters.jwks import JwksClient, JwksTiming
 from wicketgate.adapters.jwks_file import KeyFile
-from wicketgate.adapters.jwks_http import HttpFetch
+from wicketgate.adapters.jwks_http import HttpFetch, open_session
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.adapters.telemetry import Telemetry, make_log
@@ -112,7 +111,7 @@ async def _keys(
         msg = "settings hold neither a JWKS URL nor a PEM"
         raise InternalError(msg)
     cache = settings.jwks_cache_file
-    async with aiohttp.ClientSession(trust_env=False) as session:
+    async with open_session() as session:
         client = JwksClient(
             HttpFetch(settings.jwks_url, session),
             timing=JwksTiming(

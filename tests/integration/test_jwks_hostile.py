@@ -46,6 +46,8 @@ from wicketgate.local.clerk_instance import ClerkInstance, base64url, new_key
 
 NOW = 1_800_000_000.0
 TIMEOUT_SECONDS = 0.8
+KEY = new_key()
+OTHER_KEY = new_key()
 SECRET = "sk_test_do_not_repeat_me"
 
 
@@ -127,7 +129,7 @@ async def gate_at(url: str, issuer: str, *, store: KeyStore | None = None) -> As
 
 @pytest.fixture
 def clerk() -> ClerkInstance:
-    return ClerkInstance()
+    return ClerkInstance(key=KEY)
 
 
 @pytest.fixture
@@ -148,7 +150,8 @@ async def gate(server: HostileJwks, clerk: ClerkInstance) -> AsyncIterator[Gate]
 def forged(clerk: ClerkInstance, number: int) -> str:
     """Return a token with a signature of noise; every other one names a kid of its own."""
     header = {"kid": f"ins_forged{number}"} if number % 2 else {}
-    unsigned = clerk.mint(now=NOW, header=header).rpartition(".")[0]
+    parts = ({"alg": "RS256", "kid": clerk.kid} | header, clerk.claims(now=NOW))
+    unsigned = ".".join(base64url(json.dumps(part).encode()) for part in parts)
     return f"{unsigned}.{base64url(number.to_bytes(256, 'big'))}"
 
 
@@ -218,7 +221,7 @@ async def test_entries_that_are_not_rsa_do_not_stand_in_the_way(
 
 def good() -> bytes:
     """Return a document that would do, had it come in another way."""
-    return ClerkInstance().jwks()
+    return ClerkInstance(key=OTHER_KEY).jwks()
 
 
 def padded(size: int) -> bytes:
@@ -469,25 +472,24 @@ async def test_a_certificate_that_nobody_vouches_for_says_so(tmp_path: Path) -> 
 
 
 def _self_signed(directory: Path) -> ssl.SSLContext:
-    key = new_key()
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "127.0.0.1")])
     today = datetime.now(UTC)
     certificate = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(name)
-        .public_key(key.public_key())
+        .public_key(KEY.public_key())
         .serial_number(1)
         .not_valid_before(today - timedelta(days=1))
         .not_valid_after(today + timedelta(days=1))
         .add_extension(
             x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
         )
-        .sign(key, SHA256())
+        .sign(KEY, SHA256())
     )
     path = directory / "server.pem"
     path.write_bytes(
-        key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+        KEY.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
         + certificate.public_bytes(Encoding.PEM)
     )
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -95,7 +95,9 @@ class Responses:
         return response.SerializeToString()
 
     def _allowed(self, allow: Allow, decision_id: str) -> CheckResponse:
-        plan = self._identity.plan(allow.principal)
+        plan = self._identity.plan(
+            allow.principal, carries_service_token=allow.carries_service_token
+        )
         response = CheckResponse(
             status=Status(code=_OK),
             ok_response=OkHttpResponse(headers=_options(plan.set), headers_to_remove=plan.remove),

@@ -54,10 +54,17 @@ STATIC_SERVICE: Final = Service("static")
 
 @dataclass(frozen=True, slots=True)
 class Allow:
-    """Let the request pass, as `principal`."""
+    """Let the request pass.
+
+    Attributes:
+        principal: As whom.
+        rule: The rule that decided.
+        carries_service_token: The request holds a secret that upstream has no use for.
+    """
 
     principal: Principal
     rule: Rule
+    carries_service_token: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,9 +184,9 @@ def _judge_service(rule: Rule) -> Verdict:
     if rule.exposure is not Exposure.INTERNAL:
         return Deny(Reason.SERVICE_TOKEN_EXPOSED, rule, principal=STATIC_SERVICE)
     if rule.admission.admits_services:
-        return Allow(STATIC_SERVICE, rule)
+        return Allow(STATIC_SERVICE, rule, carries_service_token=True)
     if rule.admission is Admission.ANONYMOUS:
-        return Allow(ANONYMOUS, rule)
+        return Allow(ANONYMOUS, rule, carries_service_token=True)
     return Deny(Reason.SERVICE_NOT_ADMITTED, rule, principal=STATIC_SERVICE)
 
 
@@ -202,7 +209,10 @@ def _verify(
         case CookieTokens(tokens):
             outcomes = [verifier.verify(token, keys=keys, now=now) for token in tokens]
             verified = [outcome for outcome in outcomes if isinstance(outcome, Claims)]
+            wishes = [outcome for outcome in outcomes if isinstance(outcome, NeedKey)]
             # Both cookies verify while Clerk migrates to suffixes: the newer one counts.
-            return max(verified, key=lambda claims: claims.issued_at, default=outcomes[0])
+            # Neither does: newer keys may help the one, whatever is wrong with the other.
+            otherwise = [*wishes, *outcomes][0]
+            return max(verified, key=lambda claims: claims.issued_at, default=otherwise)
         case _:
             assert_never(credential)

@@ -56,23 +56,24 @@ class IdentityHeaders:
         stripped = tuple(name for name in spellings if name != PRINCIPAL_HEADER)
         self._remove_for_user = tuple(n for n in stripped if n not in self._user_headers)
         self._remove_for_others = stripped
-        self._remove_for_services = (
-            stripped if forward_service_token else (*stripped, "authorization")
-        )
+        self._forward_service_token = forward_service_token
 
-    def plan(self, principal: Principal) -> HeaderPlan:
+    def plan(self, principal: Principal, *, carries_service_token: bool = False) -> HeaderPlan:
         """Return what to set and what to remove for `principal`."""
+        secrets = (
+            ("authorization",) if carries_service_token and not self._forward_service_token else ()
+        )
         match principal:
             case User(claims):
                 named = tuple((name, str(claims.user_id)) for name in self._user_headers)
                 who = (PRINCIPAL_HEADER, f"user:{claims.user_id}")
-                return HeaderPlan((*named, who), self._remove_for_user)
+                return HeaderPlan((*named, who), self._remove_for_user + secrets)
             case Service(name):
                 who = (PRINCIPAL_HEADER, f"service:{name}")
-                return HeaderPlan((who,), self._remove_for_services)
+                return HeaderPlan((who,), self._remove_for_others + secrets)
             case Anonymous():
                 who = (PRINCIPAL_HEADER, "anonymous")
-                return HeaderPlan((who,), self._remove_for_others)
+                return HeaderPlan((who,), self._remove_for_others + secrets)
             case _:
                 assert_never(principal)
 

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Final
+from typing import Final, assert_never
 
 from wicketgate.core.decision import Allow, Anonymous, Principal, Service, User, Verdict
 from wicketgate.core.request import HttpRequest
@@ -82,3 +82,5 @@ def _kind(principal: Principal | None) -> str:
             return "anonymous"
         case None:
             return "none"
+        case _:
+            assert_never(principal)

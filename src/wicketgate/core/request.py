@@ -11,6 +11,7 @@ CVE-2021-32779, CVE-2026-26205 and CVE-2026-32811.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from string import ascii_letters, digits
 from typing import Final
 
 
@@ -55,11 +56,11 @@ _UNSAFE_ESCAPES: Final = frozenset(
     {
         *(f"%{octet:02x}" for octet in (*range(0x20), 0x7F)),  # controls, NUL first
         *("%2f", "%5c", "%3b", "%3f", "%23"),  # delimiters: / \ ; ? #
+        *(f"%{ord(character):02x}" for character in f"{ascii_letters}{digits}-._~"),  # unreserved
         "%",  # an escape without its two digits
     }
 )
 _ESCAPED_OCTET: Final = re.compile(r"%[0-9A-Fa-f]{2}")
-_ENCODED_DOT: Final = re.compile(r"%2e", re.IGNORECASE)
 _UNSAFE_CHARACTERS: Final = re.compile(r"[^!-~]|[\\;#]")
 
 
@@ -67,9 +68,10 @@ def is_ambiguous(path: str) -> bool:
     """Tell whether two readers could take `path` for different resources.
 
     Ambiguous are: a path that does not begin with ``/``; an empty, ``.`` or ``..``
-    segment, encoded or not; ``;`` parameters; a backslash, a fragment, a control
-    or non-ASCII character; an encoded delimiter or control; an escape that is
-    malformed, encodes an escape, or does not add up to UTF-8.
+    segment; ``;`` parameters; a backslash, a fragment, a control or non-ASCII
+    character; an encoded delimiter or control, or an encoded character that needs
+    no encoding (RFC 3986 section 2.3: the same path to some, another to others);
+    an escape that is malformed, encodes an escape, or does not add up to UTF-8.
     """
     if _PLAIN.fullmatch(path):
         return not path
@@ -81,7 +83,7 @@ def is_ambiguous(path: str) -> bool:
     # An escape that is left after decoding is another name to whoever decodes twice.
     if decoded is None or _ESCAPED_OCTET.search(decoded):
         return True
-    segments = _ENCODED_DOT.sub(".", path).split("/")[1:]
+    segments = path.split("/")[1:]
     # An empty last segment is a trailing slash; any other is a doubled one.
     return any(segment in {".", ".."} for segment in segments) or "" in segments[:-1]
 

@@ -450,6 +450,42 @@ def test_of_two_cookies_the_newer_one_that_verifies_counts(
     assert expected == user_of(asked)
 
 
+@pytest.mark.parametrize("rotated_is_suffixed", [True, False])
+def test_of_two_cookies_one_that_newer_keys_could_verify_asks_for_them(
+    *, rotated_is_suffixed: bool
+) -> None:
+    rotated = token(header={"kid": "ins_rotated"})
+    expired = token({"iss": "https://other"})
+    old, suffixed = (expired, rotated) if rotated_is_suffixed else (rotated, expired)
+
+    decision = decision_on(cookie_of(old, suffixed), by=judge(cookies=COOKIES))
+
+    assert isinstance(decision, AwaitKey)
+    assert decision.kid == "ins_rotated"
+
+
+@pytest.mark.parametrize(
+    ("bearer", "rule", "carries"),
+    [
+        (SERVICE_TOKEN, SERVICES_ONLY, True),
+        (SERVICE_TOKEN, Rule("r", Admission.ANONYMOUS, Exposure.INTERNAL), True),
+        (valid_token(), Rule("r"), False),
+        (valid_token(), Rule("r", Admission.ANONYMOUS, Exposure.INTERNAL), False),
+        (None, Rule("r", Admission.OPTIONAL), False),
+    ],
+)
+def test_an_allow_says_whether_the_request_carries_a_service_token(
+    bearer: str | None, rule: Rule, *, carries: bool
+) -> None:
+    """
+    Also where credentials are not looked at: upstream has no use for the secret.
+    """
+    verdict = decision_on(request(bearer), rule=rule)
+
+    assert isinstance(verdict, Allow)
+    assert carries == verdict.carries_service_token
+
+
 def test_a_service_token_in_a_cookie_is_no_service_token() -> None:
     asked = request(headers={"cookie": f"__session={SERVICE_TOKEN}"})
     verdict = decision_on(asked, by=judge(cookies=COOKIES), rule=SERVICES_ONLY)

@@ -78,19 +78,17 @@ def test_an_alias_carries_the_user_id_too() -> None:
     )
 
 
+@pytest.mark.parametrize("principal", [STATIC_SERVICE, ADA, ANONYMOUS])
 @pytest.mark.parametrize(
-    ("principal", "forward", "is_removed"),
-    [
-        (STATIC_SERVICE, False, True),
-        (STATIC_SERVICE, True, False),
-        (ADA, False, False),
-        (ANONYMOUS, False, False),
-    ],
+    ("carries", "forward", "is_removed"),
+    [(True, False, True), (True, True, False), (False, False, False), (False, True, False)],
 )
 def test_only_a_service_s_token_stops_at_the_gate(
-    principal: Principal, *, forward: bool, is_removed: bool
+    principal: Principal, *, carries: bool, forward: bool, is_removed: bool
 ) -> None:
-    plan = IdentityHeaders(forward_service_token=forward).plan(principal)
+    headers = IdentityHeaders(forward_service_token=forward)
+
+    plan = headers.plan(principal, carries_service_token=carries)
 
     assert is_removed == ("authorization" in plan.remove)
 
