@@ -1,10 +1,11 @@
-"""What a Check costs: CPU µs of the gate's process, for the numbers in the README.
+"""What a Check costs: CPU µs of the server's process, for the numbers in the README.
 
-Two gates run side by side, the product as it is installed: one remembers
-verified tokens, one verifies every signature. Both are loaded in turns over
-gRPC, and the CPU time is the gates' own, user and system, as their metrics
-report it; so the machine's mood falls on both alike. The decision alone, bytes
-to bytes without a transport, is measured in this process for comparison.
+Three servers run side by side and are loaded in turns over gRPC, so the
+machine's mood falls on all alike: a bare ``grpc.aio`` server that answers with
+fixed bytes, and the product as it is installed, once remembering verified
+tokens and once verifying every signature. CPU time is the servers' own, user
+and system, as Linux accounts it. The decision alone, bytes to bytes without a
+transport or a log, is measured in this process.
 
     make bench
 """
@@ -14,16 +15,17 @@ import os
 import statistics
 import sys
 import time
-import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
+from pathlib import Path
 
 import grpc
 
 from wicketgate._gen.ext_authz_pb2 import AttributeContext, CheckRequest, CheckResponse
-from wicketgate.adapters.envoy import Responses
+from wicketgate.adapters.envoy import SERVICE, Responses
+from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.core.claims import TokenRules
 from wicketgate.core.decision import Judge
 from wicketgate.core.identity import IdentityHeaders
@@ -37,9 +39,10 @@ from wicketgate.local.clerk_instance import USER, ClerkInstance
 from wicketgate.local.ports import free_ports
 
 ROUNDS = 5
-CHECKS = 3_000
+CHECKS = 3_200
 CONCURRENCY = 16
-LIFETIME = {"exp": int(time.time()) + 3600}
+CACHE = {"cached": 10_000, "verified": 0}
+TICKS = os.sysconf("SC_CLK_TCK")
 HEADERS = {
     ":authority": "api.example.com",
     ":method": "GET",
@@ -53,20 +56,24 @@ HEADERS = {
 
 @dataclass
 class Subject:
-    """One gate under load, and what it cost in each round."""
+    """One server under load, and what a Check cost it in each round."""
 
     name: str
-    checks: int
-    admin: int
+    pid: int
     channel: grpc.aio.Channel
     costs: list[float] = field(default_factory=list)
 
     def cpu_seconds(self) -> float:
-        """Return the CPU time that the gate's process has used."""
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.admin}/metrics") as response:
-            text = response.read().decode()
-        (line,) = [line for line in text.splitlines() if line.startswith("process_cpu_sec")]
-        return float(line.split()[1])
+        """Return the CPU time that the process has used (proc(5), fields 14 and 15)."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+class Silent:
+    """Keeps no record."""
+
+    def record(self, record: Record) -> None:
+        """Forget it."""
 
 
 def check_request(token: str) -> bytes:
@@ -90,27 +97,43 @@ def require_allowed(raw: bytes) -> None:
     assert headers["clerk_user_id"] == USER, response
 
 
+def gate_in_process(clerk: ClerkInstance, cache: int) -> Gate:
+    """Return a gate without a transport and without a log."""
+    rules = TokenRules(issuers=frozenset({clerk.issuer}))
+    return Gate(
+        judge=Judge(
+            verifier=TokenVerifier(rules, cache_limit=cache), service_tokens=ServiceTokens()
+        ),
+        policy=RoutePolicy(),
+        keys=PemKeys(KeySet.from_pem(clerk.public_pem)),
+        responses=Responses(IdentityHeaders()),
+        recorder=Silent(),
+        clock=time.time,
+        timer=time.perf_counter,
+        decision_ids=(f"bench-{number:x}" for number in count()),
+    )
+
+
+def answer_of(gate: Gate, raw: bytes) -> bytes:
+    """Return the gate's answer, checked."""
+    answer = gate.check(raw)
+    assert isinstance(answer, bytes)
+    require_allowed(answer)
+    return answer
+
+
 @asynccontextmanager
-async def gate_process(name: str, clerk: ClerkInstance, cache: int) -> AsyncIterator[Subject]:
-    """Run ``wicketgate authz`` for as long as the context lasts."""
-    checks, admin = free_ports(2)
-    environ = os.environ | {
-        "CLERK_JWT_KEY": clerk.public_pem,
-        "CLERK_ISSUER": clerk.issuer,
-        "WICKETGATE_AUTHZ_ADDRESS": f"127.0.0.1:{checks}",
-        "WICKETGATE_ADMIN_ADDRESS": f"127.0.0.1:{admin}",
-        "WICKETGATE_TOKEN_CACHE_SIZE": str(cache),
-        "WICKETGATE_DRAIN_SECONDS": "0",
-    }
+async def server(name: str, port: int, *command: str, **settings: str) -> AsyncIterator[Subject]:
+    """Run a server on `port` for as long as the context lasts."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "wicketgate", "authz"),
-        env=environ,
+        *(sys.executable, *command),
+        env=os.environ | settings,
         stderr=asyncio.subprocess.DEVNULL,
     )
     try:
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{checks}") as channel:
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             await asyncio.wait_for(channel.channel_ready(), 20)
-            yield Subject(name, checks, admin, channel)
+            yield Subject(name, process.pid, channel)
     finally:
         process.terminate()
         await asyncio.wait_for(process.wait(), 10)
@@ -119,57 +142,23 @@ async def gate_process(name: str, clerk: ClerkInstance, cache: int) -> AsyncIter
 async def load(subject: Subject, raw: bytes) -> None:
     """Put one round of Checks to `subject` and note what each cost."""
     check: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = subject.channel.unary_unary(
-        "/envoy.service.auth.v3.Authorization/Check"
+        f"/{SERVICE}/Check"
     )
-    require_allowed(await check(raw))
 
     async def worker() -> None:
         for _ in range(CHECKS // CONCURRENCY):
             await check(raw)
 
+    require_allowed(await check(raw))
     before = subject.cpu_seconds()
     await asyncio.gather(*(worker() for _ in range(CONCURRENCY)))
-    spent = subject.cpu_seconds() - before
+    subject.costs.append((subject.cpu_seconds() - before) / CHECKS * 1e6)
     require_allowed(await check(raw))
-    subject.costs.append(spent / (CHECKS // CONCURRENCY * CONCURRENCY) * 1e6)
 
 
-class Silent:
-    """Keeps no record."""
-
-    def record(self, record: Record) -> None:
-        """Forget it."""
-
-
-class Fixed:
-    """Keys that never change."""
-
-    def __init__(self, snapshot: KeySet) -> None:
-        self.snapshot = snapshot
-
-    async def refresh(self, kid: str) -> bool:
-        """Say that there is nothing newer than `kid`."""
-        return bool(kid)
-
-
-def decision_alone(clerk: ClerkInstance, raw: bytes, cache: int) -> float:
-    """Return the CPU µs of a Check without a transport and without a log line."""
-    rules = TokenRules(issuers=frozenset({clerk.issuer}))
-    gate = Gate(
-        judge=Judge(
-            verifier=TokenVerifier(rules, cache_limit=cache), service_tokens=ServiceTokens()
-        ),
-        policy=RoutePolicy(),
-        keys=Fixed(KeySet.from_jwks(clerk.jwks())),
-        responses=Responses(IdentityHeaders()),
-        recorder=Silent(),
-        clock=time.time,
-        timer=time.perf_counter,
-        decision_ids=(f"bench-{number:x}" for number in count()),
-    )
-    answer = gate.check(raw)
-    assert isinstance(answer, bytes)
-    require_allowed(answer)
+def decision_alone(gate: Gate, raw: bytes) -> float:
+    """Return the CPU µs of a Check without a transport."""
+    answer_of(gate, raw)
     before = time.process_time()
     for _ in range(CHECKS):
         gate.check(raw)
@@ -179,28 +168,48 @@ def decision_alone(clerk: ClerkInstance, raw: bytes, cache: int) -> float:
 async def main() -> None:
     """Measure in turns and print medians and ratios."""
     clerk = ClerkInstance()
-    raw = check_request(clerk.mint(now=time.time(), claims=LIFETIME))
-    alone: dict[str, list[float]] = {"cached": [], "verified": []}
+    raw = check_request(clerk.mint(now=time.time(), claims={"exp": int(time.time()) + 3600}))
+    gates = {name: gate_in_process(clerk, cache) for name, cache in CACHE.items()}
+    alone: dict[str, list[float]] = {name: [] for name in gates}
+    answer = answer_of(gates["cached"], raw).hex()
+    ports = free_ports(1 + 2 * len(CACHE))
     async with AsyncExitStack() as stack:
-        subjects = [
-            await stack.enter_async_context(gate_process("cached", clerk, 10_000)),
-            await stack.enter_async_context(gate_process("verified", clerk, 0)),
-        ]
+        bare = ("benchmarks/bare_server.py", str(ports[0]), answer)
+        subjects = [await stack.enter_async_context(server("bare", ports[0], *bare))]
+        for number, (name, cache) in enumerate(CACHE.items()):
+            checks, admin = ports[1 + 2 * number : 3 + 2 * number]
+            product = server(
+                name,
+                checks,
+                *("-m", "wicketgate", "authz"),
+                CLERK_JWT_KEY=clerk.public_pem,
+                CLERK_ISSUER=clerk.issuer,
+                WICKETGATE_AUTHZ_ADDRESS=f"127.0.0.1:{checks}",
+                WICKETGATE_ADMIN_ADDRESS=f"127.0.0.1:{admin}",
+                WICKETGATE_TOKEN_CACHE_SIZE=str(cache),
+                WICKETGATE_DRAIN_SECONDS="0",
+            )
+            subjects.append(await stack.enter_async_context(product))
         for number in range(1, ROUNDS + 1):
             print(f"round {number} of {ROUNDS} ...", file=sys.stderr)
             for subject in subjects:
                 await load(subject, raw)
-                cache = 10_000 if subject.name == "cached" else 0
-                alone[subject.name].append(decision_alone(clerk, raw, cache))
+            for name, gate in gates.items():
+                alone[name].append(decision_alone(gate, raw))
+    report(subjects, alone)
+
+
+def report(subjects: list[Subject], alone: dict[str, list[float]]) -> None:
+    """Print the table."""
     print(f"CPU µs per Check, median of {ROUNDS} rounds of {CHECKS} at {CONCURRENCY} in flight")
-    print(f"{'token':<10}{'grpc.aio':>12}{'min-max':>16}{'decision alone':>18}{'its share':>12}")
+    print(f"{'server':<22}{'median':>8}{'min-max':>14}{'/ bare':>8}{'decision alone':>16}")
+    base = statistics.median(subjects[0].costs)
     for subject in subjects:
         cost = statistics.median(subject.costs)
-        own = statistics.median(alone[subject.name])
         spread = f"{min(subject.costs):.0f}-{max(subject.costs):.0f}"
-        print(f"{subject.name:<10}{cost:>12.0f}{spread:>16}{own:>18.1f}{own / cost:>12.0%}")
-    cached, verified = (statistics.median(subject.costs) for subject in subjects)
-    print(f"verified / cached: {verified / cached:.2f}")
+        own = f"{statistics.median(alone[subject.name]):.0f}" if subject.name in alone else "-"
+        label = "grpc.aio, bare" if subject.name == "bare" else f"gate, token {subject.name}"
+        print(f"{label:<22}{cost:>8.0f}{spread:>14}{cost / base:>8.2f}{own:>16}")
 
 
 if __name__ == "__main__":
