@@ -104,7 +104,7 @@ def _authz(parsed: argparse.Namespace) -> int:
         print("the settings are good")
         return 0
     # Imported late: gRPC takes half a second that --help and mistakes need not wait for.
-    from wicketgate.app import run_authz  # noqa: PLC0415
+    from wicketgate.app.authz import run_authz  # noqa: PLC0415
 
     asyncio.run(run_authz(settings, log_stream=sys.stderr))
     return 0

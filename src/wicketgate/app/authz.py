@@ -1,8 +1,4 @@
-"""The composition root: builds the process, starts it, drains it.
-
-The only module that constructs adapters; it decides nothing and does no IO of
-its own.
-"""
+"""``wicketgate authz``: built, started, drained."""
 
 import asyncio
 import secrets
