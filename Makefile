@@ -84,7 +84,7 @@ proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
 		echo "proto-check: src/wicketgate/_gen differs from protos/; run 'make proto' and commit" >&2; \
 		exit 1; }
 
-bench: $(STAMP) ## Measure the CPU that one Check costs
+bench: $(STAMP) ## Measure the CPU that one Check costs (Linux)
 	@$(BIN)/python benchmarks/check_cost.py
 
 check: lint type proto-check ## lint, type and proto-check

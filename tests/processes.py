@@ -16,12 +16,18 @@ from grpc_health.v1 import health_pb2
 from conformance.table import World
 from wicketgate.adapters.envoy import SERVICE
 
+SETTINGS = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL")
+
+
+def surroundings() -> dict[str, str]:
+    """Return our environment without settings that a developer may have exported."""
+    return {name: value for name, value in os.environ.items() if not name.startswith(SETTINGS)}
+
 
 def environ(world: World, **settings: str) -> dict[str, str]:
     """Return the environment of a gate that needs no network."""
-    ours = {name: value for name, value in os.environ.items() if "WICKETGATE" not in name}
     return {
-        **ours,
+        **surroundings(),
         "CLERK_JWT_KEY": world.clerk.public_pem,
         "CLERK_ISSUER": world.clerk.issuer,
         "WICKETGATE_AUTHZ_ADDRESS": "127.0.0.1:0",
@@ -86,7 +92,11 @@ async def gate(variables: Mapping[str, str]) -> AsyncIterator[Running]:
 async def refusal(variables: Mapping[str, str], *arguments: str) -> tuple[int | None, str]:
     """Return how a process ended that should not have started, and its last words."""
     process = await spawn(variables, *arguments)
-    _, said = await asyncio.wait_for(process.communicate(), 20)
+    try:
+        _, said = await asyncio.wait_for(process.communicate(), 20)
+    finally:
+        if process.returncode is None:
+            process.kill()
     return process.returncode, said.decode()
 
 

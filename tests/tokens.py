@@ -16,10 +16,10 @@ from wicketgate.core.claims import TokenRules
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.decision import (
     Allow,
-    AwaitKey,
     Decision,
     Deny,
     Judge,
+    NeedKey,
     Policy,
     Verdict,
     decide,
@@ -137,7 +137,7 @@ def decision_on(
 
 def settled(decision: Decision, *, keys_are_current: bool = True) -> Verdict:
     """Return the verdict once fetching keys turned out to be of no use."""
-    if isinstance(decision, AwaitKey):
+    if isinstance(decision, NeedKey):
         return decision.if_current if keys_are_current else decision.if_stale
     return decision
 

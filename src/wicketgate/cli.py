@@ -8,16 +8,23 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from textwrap import wrap
 from typing import Final
 
 from wicketgate import __version__
 from wicketgate.errors import ConfigurationError, WicketgateError
-from wicketgate.settings import SETTINGS, AuthzSettings
+from wicketgate.settings import (
+    AuthzSettings,
+    DatabaseSettings,
+    Process,
+    WebhooksSettings,
+    settings_of,
+)
 
 USAGE_ERROR: Final = 2
 
+_CHECK_HELP: Final = "check the settings, start nothing, and exit"
 _INDENT: Final = " " * 6
 
 _AUTHZ: Final = """\
@@ -30,6 +37,20 @@ through context_extensions:
   policy:    user | optional | anonymous | service | user-or-service
   exposure:  public | internal    (service tokens count on internal routes only)
   targets:   strict | any         (any judges ambiguous paths as they are)
+"""
+
+_WEBHOOKS: Final = """\
+Take the webhooks that Clerk sends through Svix, and keep the users in Postgres.
+
+In Clerk's dashboard, make an endpoint whose URL leads to this process, subscribe
+it to user.created, user.updated and user.deleted, and to session.ended,
+session.removed and session.revoked. Its signing secret goes into
+CLERK_WEBHOOK_SIGNING_SECRET. The tables are made by wicketgate migrate.
+"""
+
+_MIGRATE: Final = """\
+Make the tables in Postgres, or bring them up to this version. Any number of
+times, also at the same time, is as good as once.
 """
 
 _LOCAL: Final = """\
@@ -59,17 +80,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"wicketgate {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    authz = commands.add_parser(
-        "authz",
-        help="answer Envoy's external authorization checks",
-        description=_AUTHZ,
-        epilog=_environment(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+    authz = _process(
+        commands.add_parser, Process.AUTHZ, "answer Envoy's external authorization checks", _AUTHZ
     )
-    authz.add_argument(
-        "--check", action="store_true", help="check the settings, start nothing, and exit"
-    )
+    authz.add_argument("--check", action="store_true", help=_CHECK_HELP)
     authz.set_defaults(run=_authz)
+    webhooks = _process(
+        commands.add_parser,
+        Process.WEBHOOKS,
+        "keep the users in Postgres, by Clerk's webhooks",
+        _WEBHOOKS,
+    )
+    webhooks.add_argument("--check", action="store_true", help=_CHECK_HELP)
+    webhooks.set_defaults(run=_webhooks)
+    migrate = _process(
+        commands.add_parser,
+        Process.MIGRATE,
+        "make the tables in Postgres, or bring them up to date",
+        _MIGRATE,
+    )
+    instead = migrate.add_mutually_exclusive_group()
+    instead.add_argument(
+        "--check", action="store_true", help="change nothing; exit 1 if there is anything to do"
+    )
+    instead.add_argument(
+        "--roles", action="store_true", help="print SQL that makes a role for each process"
+    )
+    migrate.set_defaults(run=_migrate)
     local = commands.add_parser(
         "local",
         help="run the whole system on this machine",
@@ -84,9 +121,24 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _environment() -> str:
+def _process(
+    add_parser: Callable[..., argparse.ArgumentParser],
+    process: Process,
+    summary: str,
+    description: str,
+) -> argparse.ArgumentParser:
+    return add_parser(
+        process.value,
+        help=summary,
+        description=description,
+        epilog=_environment(process),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+
+
+def _environment(process: Process) -> str:
     lines = ["environment:"]
-    for setting in SETTINGS:
+    for setting in settings_of(process):
         name = f"{setting.name}, {setting.file_name}" if setting.secret else setting.name
         default = f" (default: {setting.default})" if setting.default else ""
         lines += [
@@ -103,11 +155,41 @@ def _authz(parsed: argparse.Namespace) -> int:
     if parsed.check:
         print("the settings are good")
         return 0
+    # gRPC's own complaints are not for operators; what matters is told by us.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # Imported late: gRPC takes half a second that --help and mistakes need not wait for.
     from wicketgate.app.authz import run_authz  # noqa: PLC0415
 
     asyncio.run(run_authz(settings, log_stream=sys.stderr))
     return 0
+
+
+def _webhooks(parsed: argparse.Namespace) -> int:
+    settings = WebhooksSettings.from_environ(os.environ)
+    if parsed.check:
+        print("the settings are good")
+        return 0
+    # Imported late: Svix' library takes a second that --help and mistakes need not wait for.
+    from wicketgate.app.webhooks import run_webhooks  # noqa: PLC0415
+
+    asyncio.run(run_webhooks(settings, log_stream=sys.stderr))
+    return 0
+
+
+def _migrate(parsed: argparse.Namespace) -> int:
+    settings = DatabaseSettings.from_environ(os.environ)
+    # Imported late, as above: Postgres' library.
+    from wicketgate.app.migrate import migrate, pending, roles  # noqa: PLC0415
+
+    if parsed.roles:
+        print(roles(settings), end="")
+        return 0
+    names = asyncio.run(pending(settings) if parsed.check else migrate(settings))
+    for name in names:
+        print(f"{'missing' if parsed.check else 'applied'}: {name}")
+    if not names:
+        print("the tables are up to date")
+    return 1 if parsed.check and names else 0
 
 
 def _local(parsed: argparse.Namespace) -> int:

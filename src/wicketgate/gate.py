@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from wicketgate.adapters.envoy import Responses, request_from
-from wicketgate.core.decision import AwaitKey, Decision, Deny, Judge, Policy, Verdict, decide
+from wicketgate.core.decision import Decision, Deny, Judge, NeedKey, Policy, Verdict, decide
 from wicketgate.core.keys import KeySet
 from wicketgate.core.reason import Reason
 from wicketgate.core.record import Record, record_of
@@ -90,7 +90,7 @@ class Gate:
         try:
             request = request_from(raw)
             decision = self._decide(request)
-            if isinstance(decision, AwaitKey):
+            if isinstance(decision, NeedKey):
                 return self._check_again(request, decision, started)
             return self._answer(decision, request, started)
         except Exception as error:  # noqa: BLE001 - whatever it was, the request is denied
@@ -100,11 +100,11 @@ class Gate:
         """Answer a caller whose certificate is not on the list."""
         return self._answer(Deny(Reason.PEER_NOT_ALLOWED), None, self._timer())
 
-    async def _check_again(self, request: HttpRequest, asked: AwaitKey, started: float) -> bytes:
+    async def _check_again(self, request: HttpRequest, asked: NeedKey, started: float) -> bytes:
         try:
             is_current = await self._keys.refresh(asked.kid)
             decision = self._decide(request)
-            if isinstance(decision, AwaitKey):
+            if isinstance(decision, NeedKey):
                 decision = decision.if_current if is_current else decision.if_stale
             return self._answer(decision, request, started)
         except Exception as error:  # noqa: BLE001 - as above

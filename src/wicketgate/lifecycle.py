@@ -50,8 +50,8 @@ class Stopping:
         self.hurried = asyncio.Event()
 
     def listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take over SIGTERM and SIGINT."""
-        for number in (signal.SIGTERM, signal.SIGINT):
+        """Take over SIGTERM, SIGINT and SIGHUP (a terminal that closes)."""
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self.notice)
 
     def notice(self) -> None:

@@ -3,7 +3,8 @@
 import pytest
 
 from conformance.table import ROWS, Row, World
-from wicketgate.core.decision import Allow, AwaitKey, Deny, decide
+from wicketgate.core.decision import Allow, Deny, NeedKey, decide
+from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.policy import RoutePolicy
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD
 from wicketgate.core.request import HttpRequest
@@ -25,7 +26,7 @@ def test_decide_gives_the_row_s_verdict(row: Row, world: World) -> None:
         now=world.now,
     )
 
-    if isinstance(verdict, AwaitKey):
+    if isinstance(verdict, NeedKey):
         verdict = verdict.if_current
     if row.reason:
         assert isinstance(verdict, Deny)
@@ -33,6 +34,11 @@ def test_decide_gives_the_row_s_verdict(row: Row, world: World) -> None:
         assert row.status == ANSWERS[verdict.reason].status
     else:
         assert isinstance(verdict, Allow)
+        plan = IdentityHeaders().plan(
+            verdict.principal, carries_service_token=verdict.carries_service_token
+        )
+        assert row.identity == dict(plan.set)
+        assert row.authorization_arrives == ("authorization" not in plan.remove)
 
 
 def test_the_names_of_the_rows_are_distinct() -> None:

@@ -8,7 +8,7 @@ from conformance.mutations import MUTATIONS, Mint, Mutation
 from tokens import NOW, clerk, decision_on, judge, keys, refusal, request, rules, stranger_key
 from wicketgate.core.claims import Claims
 from wicketgate.core.reason import Reason
-from wicketgate.core.token import NeedKey, TokenVerifier
+from wicketgate.core.token import MissingKey, TokenVerifier
 
 # The rows that the reference table lists, from 01 to 98.
 LISTED = {
@@ -34,7 +34,7 @@ def test_the_verifier_gives_the_row_s_verdict(row: Mutation) -> None:
     verifier = TokenVerifier(rules(**row.settings))
     outcome = verifier.verify(row.token(mint()), keys=keys(), now=NOW)
 
-    if isinstance(outcome, NeedKey):
+    if isinstance(outcome, MissingKey):
         assert row.expected is outcome.if_current
     elif isinstance(outcome, Claims):
         assert row.expected is None

@@ -40,7 +40,7 @@ from wicketgate.adapters.jwks_http import LIMIT_BYTES, HttpFetch, open_session
 from wicketgate.core.claims import Claims, TokenRules
 from wicketgate.core.keys import KeySet
 from wicketgate.core.reason import Reason
-from wicketgate.core.token import NeedKey, TokenVerifier
+from wicketgate.core.token import MissingKey, TokenVerifier
 from wicketgate.errors import DependencyError, InternalError
 from wicketgate.local.clerk_instance import ClerkInstance, base64url, new_key
 
@@ -100,15 +100,15 @@ class Gate:
     async def judge(self, token: str) -> Claims | Reason:
         """Verify `token`, refresh when that is asked for, and verify once more."""
         outcome = self._verify(token)
-        if not isinstance(outcome, NeedKey):
+        if not isinstance(outcome, MissingKey):
             return outcome
         is_current = await self.client.refresh(outcome.kid)
         outcome = self._verify(token)
-        if isinstance(outcome, NeedKey):
+        if isinstance(outcome, MissingKey):
             return outcome.if_current if is_current else outcome.if_stale
         return outcome
 
-    def _verify(self, token: str) -> Claims | Reason | NeedKey:
+    def _verify(self, token: str) -> Claims | Reason | MissingKey:
         return self.verifier.verify(token, keys=self.client.snapshot, now=self.clock.now)
 
 

@@ -292,14 +292,6 @@ async def until(is_so: Callable[[], Awaitable[bool]]) -> None:
 
 
 @pytest.mark.envoy
-async def test_the_tour_succeeds() -> None:
-    out = io.StringIO()
-
-    async with LocalStack() as stack:
-        assert await run_tour(stack, Table(out, {})), out.getvalue()
-
-
-@pytest.mark.envoy
 async def test_the_tour_notices_an_envoy_that_fails_open() -> None:
     """
     The twin of the test above: exactly the rows about a crashed gate come out wrong.

@@ -26,6 +26,8 @@ RANK: Final = {
     "lifecycle": 1,
     "settings": 1,
     "gate": 2,
+    "sync": 2,
+    "sync_report": 2,
     "app": 3,
     "local": 4,
     "cli": 5,

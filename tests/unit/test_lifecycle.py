@@ -76,7 +76,7 @@ async def test_a_second_signal_cuts_the_drain_short() -> None:
     assert server.told == ["serving", "retire", "stop 0"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 async def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
     loop = asyncio.get_running_loop()
     stopping = Stopping()
@@ -85,7 +85,7 @@ async def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
         signal.raise_signal(number)
         await asyncio.wait_for(stopping.requested.wait(), 5)
     finally:
-        for taken in (signal.SIGTERM, signal.SIGINT):
+        for taken in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.remove_signal_handler(taken)
 
     assert not stopping.hurried.is_set()

@@ -3,6 +3,7 @@
 import io
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -43,9 +44,18 @@ def samples(telemetry: Telemetry) -> Mapping[tuple[str, frozenset[tuple[str, str
     }
 
 
-def logging(stream: io.StringIO, **options: DecisionLog) -> Telemetry:
+def logging(
+    stream: io.StringIO,
+    *,
+    decision_log: DecisionLog = DecisionLog.ALL,
+    level: str = "info",
+) -> Telemetry:
     """Return telemetry that logs to `stream`."""
-    return Telemetry(make_log(stream, level="info"), **options)
+    return Telemetry(
+        make_log(stream, level=level),
+        decisions=make_log(stream, level="info"),
+        decision_log=decision_log,
+    )
 
 
 def test_a_decision_is_one_line_of_allowed_fields() -> None:
@@ -87,6 +97,24 @@ def test_the_decision_log_keeps_what_it_is_told_to(
     telemetry.record(ALLOWED)
 
     assert expected == [json.loads(line)["verdict"] for line in stream.getvalue().splitlines()]
+
+
+def test_the_level_of_the_log_does_not_silence_decisions() -> None:
+    stream = io.StringIO()
+
+    logging(stream, level="error").record(DENIED)
+
+    assert json.loads(stream.getvalue())["event"] == "decision"
+
+
+@pytest.mark.parametrize("which", DecisionLog)
+def test_what_the_operator_must_mend_is_always_logged(which: DecisionLog) -> None:
+    stream = io.StringIO()
+    detail = "context_extensions.policy is 'usr'; expected one of user, service"
+
+    logging(stream, decision_log=which).record(replace(DENIED, detail=detail))
+
+    assert detail == json.loads(stream.getvalue())["detail"]
 
 
 def test_decisions_are_counted_whether_or_not_they_are_logged() -> None:

@@ -59,14 +59,15 @@ def request_from(raw: bytes) -> HttpRequest:
 
 
 def _headers_of(http: AttributeContext.HttpRequest) -> dict[str, str]:
-    headers = dict(http.headers)
+    if not http.HasField("header_map"):
+        return dict(http.headers)
+    values = {name: [value] for name, value in http.headers.items()}
     # Filled instead of `headers` under encode_raw_headers. Were both ever filled,
     # joining makes two credentials of one, which is refused.
     for entry in http.header_map.headers:
         value = entry.value or entry.raw_value.decode("utf-8", "replace")
-        name = entry.key.lower()
-        headers[name] = f"{headers[name]},{value}" if name in headers else value
-    return headers
+        values.setdefault(entry.key.lower(), []).append(value)
+    return {name: ",".join(parts) for name, parts in values.items()}
 
 
 class Responses:

@@ -6,6 +6,7 @@ gate can verify tokens, so that Envoy sends Checks elsewhere when it cannot.
 Source: gRPC health checking protocol; Envoy ``grpc_health_check``.
 """
 
+import asyncio
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -100,6 +101,7 @@ class GrpcServer:
             ConfigurationError: the TLS files cannot be used.
         """
         await self.set_serving(serving=False)
+        await _require_free(self._address)
         credentials = _credentials(self._tls) if self._tls else None
         try:
             if credentials is None:
@@ -107,11 +109,7 @@ class GrpcServer:
             else:
                 port = self._server.add_secure_port(self._address, credentials)
         except RuntimeError:
-            msg = (
-                f"cannot listen on {self._address}: it is in use, not an address of this "
-                "machine, or not permitted; set WICKETGATE_AUTHZ_ADDRESS to another"
-            )
-            raise EnvironmentFaultError(msg) from None
+            raise EnvironmentFaultError(_refused(self._address)) from None
         await self._server.start()
         if self._address.startswith("unix:"):
             return self._address
@@ -139,6 +137,29 @@ class GrpcServer:
         return answer if isinstance(answer, bytes) else await answer
 
 
+async def _require_free(address: str) -> None:
+    """Refuse a Unix socket that somebody answers on; gRPC would take it from them."""
+    if not address.startswith("unix:"):
+        return
+    with suppress(OSError):
+        _, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
+        writer.close()
+        msg = f"cannot listen on {address}: another process does; set WICKETGATE_AUTHZ_ADDRESS"
+        raise EnvironmentFaultError(msg)
+
+
+def _refused(address: str) -> str:
+    """Return why the address cannot be listened on; gRPC itself does not say."""
+    folder = Path(address.removeprefix("unix:")).parent
+    if address.startswith("unix:") and not folder.is_dir():
+        why = f"there is no directory {folder}; make it"
+    elif address.startswith("unix:"):
+        why = f"a socket cannot be made in {folder}; check its permissions"
+    else:
+        why = "it is in use, not an address of this machine, or not permitted"
+    return f"cannot listen on {address}: {why}, or set WICKETGATE_AUTHZ_ADDRESS to another"
+
+
 def _sans(context: "grpc.aio.ServicerContext[bytes, bytes]") -> set[str]:
     properties = context.auth_context()
     return {
@@ -162,11 +183,19 @@ def _credentials(tls: TlsIdentity) -> grpc.ServerCredentials:
 def _reader(tls: TlsIdentity) -> Callable[[], grpc.ServerCertificateConfiguration]:
     def read() -> grpc.ServerCertificateConfiguration:
         return grpc.ssl_server_certificate_configuration(
-            [(tls.key.read_bytes(), tls.certificate.read_bytes())],
-            root_certificates=tls.client_ca.read_bytes() if tls.client_ca else None,
+            [(_content(tls.key), _content(tls.certificate))],
+            root_certificates=_content(tls.client_ca) if tls.client_ca else None,
         )
 
     return read
+
+
+def _content(path: Path) -> bytes:
+    content = path.read_bytes()
+    if not content:
+        msg = "empty"  # a file that is being replaced
+        raise OSError(msg)
+    return content
 
 
 def _if_changed(

@@ -54,19 +54,52 @@ def make_log(stream: LineStream, *, level: str) -> structlog.typing.FilteringBou
     return log
 
 
-class Telemetry:
+class Instruments:
+    """The log and the metrics that every process has; the registry is this object's own."""
+
+    def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
+        """Make what says which version runs, and how it is."""
+        self.log = log
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        Gauge("wicketgate_build_info", "Always 1.", ("version",), registry=self.registry).labels(
+            __version__
+        ).set(1)
+
+    def watch(self, name: str, meaning: str, read: Callable[[], float | None]) -> None:
+        """Export a gauge whose value is read at each scrape; `None` leaves it out."""
+        self.registry.register(_Reading(GaugeMetricFamily, name, meaning, read))
+
+    def watch_count(self, name: str, meaning: str, read: Callable[[], float]) -> None:
+        """Export a counter that is kept elsewhere and read at each scrape."""
+        self.registry.register(_Reading(CounterMetricFamily, name, meaning, read))
+
+    def exposition(self) -> bytes:
+        """Return the metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+
+class Telemetry(Instruments):
     """Keeps decisions and key refreshes: as metrics, and in the log."""
 
     def __init__(
         self,
         log: structlog.typing.FilteringBoundLogger,
         *,
+        decisions: structlog.typing.FilteringBoundLogger,
         decision_log: DecisionLog = DecisionLog.ALL,
     ) -> None:
-        """Make the metrics; they belong to this object's own registry."""
-        self.log = log
-        self.registry = CollectorRegistry()
-        ProcessCollector(registry=self.registry)
+        """Make the metrics; they belong to this object's own registry.
+
+        Args:
+            log: For everything but decisions.
+            decisions: For decisions; which of them is `decision_log`'s business, and
+                not that of a level.
+            decision_log: Which decisions are logged. Those that the operator must act
+                on, because the configuration or the gate is at fault, always are.
+        """
+        super().__init__(log)
+        self._decisions = decisions
         self._decision_log = decision_log
         self._checks = Counter(
             "wicketgate_checks",
@@ -88,21 +121,6 @@ class Telemetry:
         )
         for outcome in ("ok", "failed"):
             self._refreshes.labels(outcome)
-        Gauge("wicketgate_build_info", "Always 1.", ("version",), registry=self.registry).labels(
-            __version__
-        ).set(1)
-
-    def watch(self, name: str, meaning: str, read: Callable[[], float | None]) -> None:
-        """Export a gauge whose value is read at each scrape; `None` leaves it out."""
-        self.registry.register(_Reading(GaugeMetricFamily, name, meaning, read))
-
-    def watch_count(self, name: str, meaning: str, read: Callable[[], float]) -> None:
-        """Export a counter that is kept elsewhere and read at each scrape."""
-        self.registry.register(_Reading(CounterMetricFamily, name, meaning, read))
-
-    def exposition(self) -> bytes:
-        """Return the metrics in Prometheus' text format."""
-        return generate_latest(self.registry)
 
     def record(self, record: Record) -> None:
         """Keep one decision."""
@@ -113,7 +131,7 @@ class Telemetry:
         optional = {"request_id": record.request_id, "rule": record.rule}
         if record.detail:
             optional["detail"] = record.detail
-        self.log.info(
+        self._decisions.info(
             "decision",
             decision_id=record.decision_id,
             verdict=record.verdict,
@@ -133,6 +151,8 @@ class Telemetry:
         self.log.warning("keys not refreshed", error=error)
 
     def _is_logged(self, record: Record) -> bool:
+        if record.detail:
+            return True
         if self._decision_log is DecisionLog.DENIED:
             return record.verdict == "deny"
         return self._decision_log is DecisionLog.ALL

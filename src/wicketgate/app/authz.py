@@ -3,33 +3,32 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from itertools import count
 from random import random
 from typing import TextIO
 
-from aiohttp import web
-
 from wicketgate import __version__
-from wicketgate.adapters.admin import admin_app
 from wicketgate.adapters.envoy import Responses
 from wicketgate.adapters.grpcio_server import GrpcServer, TlsIdentity
 from wicketgate.adapters.jwks import JwksClient, JwksTiming
 from wicketgate.adapters.jwks_file import KeyFile
 from wicketgate.adapters.jwks_http import HttpFetch, open_session
+from wicketgate.adapters.library_log import capture_library_logs
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.adapters.telemetry import Telemetry, make_log
+from wicketgate.app.listeners import admin_listener
 from wicketgate.core.decision import Judge
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.policy import RoutePolicy
 from wicketgate.core.service_token import ServiceTokens
 from wicketgate.core.token import TokenVerifier
-from wicketgate.errors import EnvironmentFaultError, InternalError
+from wicketgate.errors import InternalError
 from wicketgate.gate import Gate, KeySource
 from wicketgate.lifecycle import Health, KeyObserver, Stopping, drain
-from wicketgate.settings import Address, AuthzSettings, TcpAddress
+from wicketgate.settings import AuthzSettings
 
 
 async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
@@ -41,8 +40,11 @@ async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
     """
     stream = LossyStream(log_stream.fileno())
     telemetry = Telemetry(
-        make_log(stream, level=settings.log_level), decision_log=settings.decision_log
+        make_log(stream, level=settings.log_level),
+        decisions=make_log(stream, level="info"),
+        decision_log=settings.decision_log,
     )
+    capture_library_logs(telemetry.log)
     telemetry.watch_count(
         "wicketgate_log_lines_dropped",
         "Log lines lost because their reader did not keep up.",
@@ -72,7 +74,12 @@ async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
         server = GrpcServer(gate, address=str(settings.authz_address), tls=_tls(settings))
         components = {"keys": lambda: bool(keys.snapshot), "accepting": lambda: health.is_open}
         admin = await stack.enter_async_context(
-            _admin(settings.admin_address, telemetry, components)
+            admin_listener(
+                settings.admin_address,
+                setting="WICKETGATE_ADMIN_ADDRESS",
+                components=components,
+                exposition=telemetry.exposition,
+            )
         )
         checks = await server.start()
         await health.attach(server, serving=bool(keys.snapshot))
@@ -131,36 +138,6 @@ async def _keys(
             yield client
         finally:
             await client.close()
-
-
-@asynccontextmanager
-async def _admin(
-    address: Address, telemetry: Telemetry, components: Mapping[str, Callable[[], bool]]
-) -> AsyncIterator[str]:
-    application = admin_app(
-        components=lambda: {name: state() for name, state in components.items()},
-        exposition=telemetry.exposition,
-    )
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    try:
-        yield await _listen(runner, address)
-    finally:
-        await runner.cleanup()
-
-
-async def _listen(runner: web.AppRunner, address: Address) -> str:
-    try:
-        if isinstance(address, TcpAddress):
-            await web.TCPSite(runner, address.host, address.port).start()
-            host, port, *_ = runner.addresses[0]
-            return str(TcpAddress(host, port))
-        await web.UnixSite(runner, address.path).start()
-    except OSError as error:
-        why = (error.strerror or "not an address").lower()
-        msg = f"cannot listen on {address}: {why}; set WICKETGATE_ADMIN_ADDRESS to another"
-        raise EnvironmentFaultError(msg) from None
-    return str(address)
 
 
 def _watch(telemetry: Telemetry, verifier: TokenVerifier, keys: KeySource) -> None:

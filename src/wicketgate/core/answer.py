@@ -18,7 +18,6 @@ RETRY_AFTER_SECONDS: Final = 1
 
 UNAVAILABLE: Final = 503
 UNAUTHORIZED: Final = 401
-FORBIDDEN: Final = 403
 
 
 @dataclass(frozen=True, slots=True)

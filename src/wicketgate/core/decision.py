@@ -23,7 +23,7 @@ from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest, is_ambiguous
 from wicketgate.core.revocation import Revocations
 from wicketgate.core.service_token import ServiceTokens
-from wicketgate.core.token import NeedKey, TokenVerifier
+from wicketgate.core.token import MissingKey, TokenVerifier
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class Deny:
 
 
 @dataclass(frozen=True, slots=True)
-class AwaitKey:
+class NeedKey:
     """Fetch the key `kid` and ask again; these are the denials if that is of no use.
 
     Attributes:
@@ -100,7 +100,7 @@ class AwaitKey:
 
 
 Verdict = Allow | Deny
-Decision = Allow | Deny | AwaitKey
+Decision = Allow | Deny | NeedKey
 
 
 class Policy(Protocol):
@@ -145,7 +145,7 @@ def decide(
         now: POSIX seconds.
 
     Returns:
-        `Allow`, `Deny`, or `AwaitKey` when newer keys could change the answer.
+        `Allow`, `Deny`, or `NeedKey` when newer keys could change the answer.
         Nothing is raised for any request.
     """
     rule = policy.match(request)
@@ -167,8 +167,8 @@ def decide(
     outcome = _verify(credential, judge.verifier, keys, now)
     if isinstance(outcome, Claims):
         return _judge_user(outcome, rule, revocations)
-    if isinstance(outcome, NeedKey):
-        return AwaitKey(
+    if isinstance(outcome, MissingKey):
+        return NeedKey(
             outcome.kid,
             if_current=Deny(outcome.if_current, rule),
             if_stale=Deny(outcome.if_stale, rule),
@@ -202,14 +202,17 @@ def _judge_user(claims: Claims, rule: Rule, revocations: Revocations) -> Verdict
 
 def _verify(
     credential: BearerToken | CookieTokens, verifier: TokenVerifier, keys: KeySet, now: float
-) -> Claims | Reason | NeedKey:
+) -> Claims | Reason | MissingKey:
     match credential:
         case BearerToken(token):
             return verifier.verify(token, keys=keys, now=now)
         case CookieTokens(tokens):
             outcomes = [verifier.verify(token, keys=keys, now=now) for token in tokens]
             verified = [outcome for outcome in outcomes if isinstance(outcome, Claims)]
-            wishes = [outcome for outcome in outcomes if isinstance(outcome, NeedKey)]
+            if len({claims.user_id for claims in verified}) > 1:
+                # A sibling domain may have written one of them.
+                return Reason.COOKIE_AMBIGUOUS
+            wishes = [outcome for outcome in outcomes if isinstance(outcome, MissingKey)]
             # Both cookies verify while Clerk migrates to suffixes: the newer one counts.
             # Neither does: newer keys may help the one, whatever is wrong with the other.
             otherwise = [*wishes, *outcomes][0]

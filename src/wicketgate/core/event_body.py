@@ -65,7 +65,7 @@ def parse_event(
         What happened. Nothing is raised, whatever the body holds.
     """
     try:
-        envelope = _storable(parse_object(body))
+        envelope = storable(parse_object(body))
     except (NotStrictJsonError, RecursionError):
         return Event("", 0, Unusable("not a JSON object"))
     kind, data = envelope.get("type"), envelope.get("data")
@@ -221,14 +221,14 @@ _READERS: Final = {
 }
 
 
-def _storable(value: Any) -> Any:  # noqa: ANN401 - untyped JSON
+def storable(value: Any) -> Any:  # noqa: ANN401 - untyped JSON
     """Return `value` with every character that Postgres cannot keep replaced."""
     if type(value) is str:
         return _UNSTORABLE.sub("\ufffd", value)
     if type(value) is list:
-        return [_storable(item) for item in value]
+        return [storable(item) for item in value]
     if type(value) is dict:
-        return {_storable(name): _storable(item) for name, item in value.items()}
+        return {storable(name): storable(item) for name, item in value.items()}
     return value
 
 

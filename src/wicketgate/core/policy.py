@@ -85,6 +85,7 @@ class Misconfigured:
 
 
 _QUOTED: Final = 40
+_KEYS: Final = frozenset({"policy", "exposure", "targets"})
 
 
 class RoutePolicy:
@@ -93,6 +94,12 @@ class RoutePolicy:
     def match(self, request: HttpRequest) -> Rule | Misconfigured:
         """Return the rule that decides `request`."""
         context = request.context
+        unknown = context.keys() - _KEYS
+        if unknown:
+            # Most likely a word misspelt, and then its default is not what was meant.
+            expected = ", ".join(sorted(_KEYS))
+            found = min(unknown)[:_QUOTED]
+            return Misconfigured(f"context_extensions has {found!r}; expected {expected}")
         try:
             admission = _word(context, "policy", Admission, Admission.USER)
             exposure = _word(context, "exposure", Exposure, Exposure.PUBLIC)

@@ -18,7 +18,7 @@ class Reason(StrEnum):
     AUTHORIZATION_MALFORMED = "authorization_malformed"
     """``Authorization`` is empty, repeated, or not ``Bearer <token>``."""
     COOKIE_AMBIGUOUS = "cookie_ambiguous"
-    """A session cookie appears twice with different values."""
+    """A session cookie appears twice with different values, or two name two users."""
     COOKIE_CROSS_SITE = "cookie_cross_site"
     """A cookie was sent without proof that our own origin made the request."""
 
@@ -130,7 +130,7 @@ ANSWERS: Final[dict[Reason, Answer]] = {
         401, "The Authorization header must be one bearer token.", "invalid_request"
     ),
     Reason.COOKIE_AMBIGUOUS: Answer(
-        401, "The session cookie was sent more than once.", "invalid_request"
+        401, "The session cookies contradict each other.", "invalid_request"
     ),
     Reason.COOKIE_CROSS_SITE: Answer(
         403, "The session cookie was sent by another site.", "invalid_request"

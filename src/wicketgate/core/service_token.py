@@ -9,6 +9,8 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
 
+from wicketgate.core.jws import MACHINE_PREFIXES, MAX_TOKEN_BYTES
+
 MIN_LENGTH: Final = 32
 """32 characters of hex are 128 bits, which nobody guesses."""
 
@@ -52,8 +54,12 @@ def complaint_about(token: str) -> str | None:
     """Return what is wrong with a configured service token, without quoting it."""
     if len(token) < MIN_LENGTH:
         return f"has {len(token)} characters, fewer than {MIN_LENGTH}"
+    if len(token) > MAX_TOKEN_BYTES:
+        return f"has {len(token)} characters, more than {MAX_TOKEN_BYTES}"
     if token.count(".") == _JWT_DOTS:
         return "has two dots and would be taken for a JWT"
+    if token.startswith(MACHINE_PREFIXES):
+        return f"begins like a Clerk machine token ({', '.join(MACHINE_PREFIXES)})"
     if not token.isascii() or not token.isprintable() or " " in token or "," in token:
         return "has a space, a comma or a character outside printable ASCII"
     return None

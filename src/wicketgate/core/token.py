@@ -2,7 +2,7 @@
 
 The order is fixed: form, key, signature, claims, clock. Claims are not looked
 at before the signature holds, so a forger learns nothing from the reason. A
-key that is not there is a returned value, `NeedKey`: whoever asked fetches and
+key that is not there is a returned value, `MissingKey`: whoever asked fetches and
 asks again.
 """
 
@@ -19,7 +19,7 @@ CACHE_LIMIT: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
-class NeedKey:
+class MissingKey:
     """The token cannot be judged with the keys at hand.
 
     Attributes:
@@ -50,7 +50,7 @@ class TokenVerifier:
         self._verified_with = KeySet()
         self.cache_hits = 0
 
-    def verify(self, token: str, *, keys: KeySet, now: float) -> Claims | Reason | NeedKey:
+    def verify(self, token: str, *, keys: KeySet, now: float) -> Claims | Reason | MissingKey:
         """Return the verified claims of `token`.
 
         Args:
@@ -66,34 +66,35 @@ class TokenVerifier:
             self._verified.clear()
             self._verified_with = keys
         claims = self._verified.get(token)
-        if claims is None:
-            outcome = self._verify_anew(token, keys)
-            if not isinstance(outcome, Claims):
-                return outcome
-            claims = outcome
-        else:
+        if claims is not None:
             self.cache_hits += 1
-        return check_time(claims, now=now, rules=self._rules) or claims
+            return check_time(claims, now=now, rules=self._rules) or claims
+        outcome = self._verify_anew(token, keys)
+        if not isinstance(outcome, Claims):
+            return outcome
+        refusal = check_time(outcome, now=now, rules=self._rules)
+        if refusal is not None:
+            # Not remembered: a stock of expired tokens must not crowd out the live ones.
+            return refusal
+        self._remember(token, outcome)
+        return outcome
 
-    def _verify_anew(self, token: str, keys: KeySet) -> Claims | Reason | NeedKey:
+    def _verify_anew(self, token: str, keys: KeySet) -> Claims | Reason | MissingKey:
         jws = parse_jws(token)
         if isinstance(jws, Reason):
             return jws
         candidates = keys.candidates(jws.kid)
         if not candidates:
             current = Reason.KEY_UNKNOWN if keys else Reason.KEYS_UNAVAILABLE
-            return NeedKey(jws.kid, if_current=current, if_stale=Reason.KEYS_UNAVAILABLE)
+            return MissingKey(jws.kid, if_current=current, if_stale=Reason.KEYS_UNAVAILABLE)
         if not any(key.verifies(jws.signing_input, jws.signature) for key in candidates):
             # Clerk's kid is the instance id: a rotation may keep it and change the key.
-            return NeedKey(
+            return MissingKey(
                 jws.kid,
                 if_current=Reason.SIGNATURE_INVALID,
                 if_stale=Reason.SIGNATURE_INVALID,
             )
-        claims = check_claims(jws.unverified_claims, category=jws.category, rules=self._rules)
-        if isinstance(claims, Claims):
-            self._remember(token, claims)
-        return claims
+        return check_claims(jws.unverified_claims, category=jws.category, rules=self._rules)
 
     def _remember(self, token: str, claims: Claims) -> None:
         if self._cache_limit == 0:

@@ -124,6 +124,22 @@ class ChildProcess:
         msg = f"{self.name} {fate}; it wrote:\n{self.tail}"
         raise EnvironmentFaultError(msg)
 
+    async def wait(self, *, seconds: float) -> int:
+        """Wait until it ends by itself; return its status.
+
+        Raises:
+            EnvironmentFaultError: it was not started, or goes on after `seconds`; then
+                it is stopped.
+        """
+        if self._process is not None:
+            try:
+                with suppress(TimeoutError):
+                    return await asyncio.wait_for(self._process.wait(), seconds)
+            finally:
+                await self.stop()
+        msg = f"{self.name} did not end within {seconds:g} s; it wrote:\n{self.tail}"
+        raise EnvironmentFaultError(msg)
+
     async def stop(self, *, seconds: float = STOP_SECONDS) -> None:
         """End it: SIGTERM, and SIGKILL after `seconds`. Harmless when it is not running."""
         process = self._process

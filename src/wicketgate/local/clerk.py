@@ -1,15 +1,12 @@
-"""The two addresses at which Clerk publishes an instance's keys, on loopback.
+"""One Clerk instance on loopback: its keys, and its users.
 
-As faithful as verifiers can tell: the Frontend API gives the keys to anyone,
-the Backend API to holders of a secret key, and the content type is exactly
-``application/json``, because Clerk's own JavaScript SDK compares it with that.
+As faithful as clients can tell: the Frontend API gives the keys to anyone, the
+Backend API keys and users to holders of a secret key.
 
-Source: Clerk Frontend API, ``/.well-known/jwks.json``; Backend API, ``/v1/jwks``
-and its error objects.
+Source: Clerk Frontend API, ``/.well-known/jwks.json``; Backend API, ``/v1/jwks``.
 """
 
 import asyncio
-import json
 from collections import Counter
 from enum import StrEnum
 from types import TracebackType
@@ -17,6 +14,8 @@ from typing import Final, Self
 
 from aiohttp import web
 
+from wicketgate.local.clerk_answers import answer, error
+from wicketgate.local.clerk_backend import ClerkBackend, Handler
 from wicketgate.local.clerk_instance import ClerkInstance
 from wicketgate.local.ports import LOOPBACK, port_of
 
@@ -41,10 +40,11 @@ class Mode(StrEnum):
 
 
 class ClerkDouble:
-    """Serves the keys of one `ClerkInstance`, and counts who fetches them.
+    """Serves the keys and the users of one `ClerkInstance`, and counts who fetches keys.
 
     Attributes:
         instance: Whose keys; rotate it and the next fetch gets the new key.
+        backend: The users.
         mode: How to behave; may be changed at any time.
         slow_seconds: How long `Mode.SLOW` takes.
         fetches: Requests by path, refused and failed ones included.
@@ -53,6 +53,7 @@ class ClerkDouble:
     def __init__(self, instance: ClerkInstance | None = None) -> None:
         """Make a double that does not listen yet."""
         self.instance = instance or ClerkInstance()
+        self.backend = ClerkBackend(secret_key=SECRET_KEY, instance_id=self.instance.kid)
         self.mode = Mode.OK
         self.slow_seconds = 30.0
         self.fetches: Counter[str] = Counter()
@@ -74,6 +75,7 @@ class ClerkDouble:
         application = web.Application()
         application.router.add_get(PUBLIC_PATH, self._serve_public)
         application.router.add_get(BACKEND_PATH, self._serve_backend)
+        self.backend.add_to(application, self._unless_misbehaving)
         self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         await web.TCPSite(self._runner, LOOPBACK, 0).start()
@@ -100,13 +102,19 @@ class ClerkDouble:
         if misbehaviour is not None:
             return misbehaviour
         if request.headers.get("authorization") != f"Bearer {SECRET_KEY}":
-            return _error(401, "clerk_key_invalid", "The provided Clerk Secret Key is invalid.")
+            return error(401, "clerk_key_invalid", "The provided Clerk Secret Key is invalid.")
         return self._keys()
+
+    def _unless_misbehaving(self, handler: Handler) -> Handler:
+        async def serve(request: web.Request) -> web.StreamResponse:
+            return await self._misbehaviour(request) or await handler(request)
+
+        return serve
 
     async def _misbehaviour(self, request: web.Request) -> web.Response | None:
         match self.mode:
             case Mode.ERROR:
-                return _error(500, "internal_clerk_error", "Something went wrong on our end.")
+                return error(500, "internal_clerk_error", "Something went wrong on our end.")
             case Mode.DOWN:
                 if request.transport is not None:
                     request.transport.abort()
@@ -116,17 +124,4 @@ class ClerkDouble:
         return None
 
     def _keys(self) -> web.Response:
-        return _json(200, self.instance.jwks())
-
-
-def _error(status: int, code: str, message: str) -> web.Response:
-    document = {
-        "errors": [{"message": message, "long_message": message, "code": code}],
-        "clerk_trace_id": "5f0e2b1c9d8a47f6a3e1c0b2d4f68a90",
-    }
-    return _json(status, json.dumps(document).encode())
-
-
-def _json(status: int, body: bytes) -> web.Response:
-    # A body of bytes: for a text aiohttp would add a charset.
-    return web.Response(status=status, body=body, content_type="application/json")
+        return answer(200, self.instance.jwks())

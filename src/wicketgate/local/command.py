@@ -6,10 +6,11 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from wicketgate.local.clerk_instance import USER
+from wicketgate.local.runtime_file import announced
 from wicketgate.local.stack import LocalStack
 from wicketgate.local.table import Table
 from wicketgate.local.tour import run_tour
@@ -34,6 +35,13 @@ SERVICE={service}
   ... at the edge      curl -si {edge}/internal/jobs -H "authorization: Bearer $SERVICE"
 
 The upstream answers with the request that it saw. Metrics: {admin}/metrics
+
+Somebody signs up, in another terminal, and is in Postgres then:
+
+  a webhook            wicketgate local event user.created --email mina@example.com
+  ... and another      wicketgate local event user.deleted --email mina@example.com
+  the table            psql '{database}' -c 'TABLE {schema}.users'
+
 Ctrl-C stops everything.
 """
 
@@ -53,7 +61,12 @@ async def run_local(*, tour: bool, envoy: str | None) -> int:
     """
     with _signals_cancel():
         try:
-            async with LocalStack(envoy=envoy, report=_report) as stack:
+            async with LocalStack(
+                envoy=envoy,
+                webhooks=True,
+                database_url=os.environ.get("DATABASE_URL") or None,
+                report=_report,
+            ) as stack:
                 if tour:
                     print()
                     return 0 if await run_tour(stack, Table(sys.stdout, os.environ)) else 1
@@ -64,14 +77,18 @@ async def run_local(*, tour: bool, envoy: str | None) -> int:
 
 
 async def _keep_running(stack: LocalStack) -> None:
-    while True:
-        print(_examples(stack), flush=True)
-        await asyncio.sleep(TOKEN_SECONDS - _MARGIN_SECONDS)
+    with ExitStack() as context:
+        if stack.webhooks is not None:
+            context.enter_context(announced(stack.webhooks.endpoints[0], os.environ))
+        while True:
+            print(_examples(stack), flush=True)
+            await asyncio.sleep(TOKEN_SECONDS - _MARGIN_SECONDS)
 
 
 def _examples(stack: LocalStack) -> str:
     now = time.time()
     expiry = {"exp": int(now) + TOKEN_SECONDS}
+    half = stack.webhooks
     return _EXAMPLES.format(
         minutes=TOKEN_SECONDS // 60,
         token=stack.clerk.instance.mint(now=now, claims=expiry),
@@ -80,6 +97,8 @@ def _examples(stack: LocalStack) -> str:
         internal=stack.internal,
         admin=stack.gate_admin,
         user=USER,
+        database=half.database_url if half else "",
+        schema=half.schema if half else "",
     )
 
 

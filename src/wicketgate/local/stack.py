@@ -1,11 +1,11 @@
 """The whole system on loopback: Clerk's double, an upstream, the gate, Envoy.
 
-The gate is the program that users run, in a process of its own, told what to
-do by its environment alone. Whatever was started is stopped again, in the
+With the webhook half, which takes longer to start, if it is asked for. The gate is
+the program that users run, in a process of its own, told what to do by its
+environment alone. Whatever was started is stopped again, in the
 opposite order, also when starting failed half-way or somebody pressed Ctrl-C.
 """
 
-import os
 import secrets
 import sys
 from collections.abc import Callable, Mapping
@@ -23,6 +23,7 @@ from wicketgate.local.envoy import EnvoyProcess, envoy_version, find_envoy
 from wicketgate.local.envoy_config import AS_SHIPPED, EnvoyOptions, envoy_document, render_config
 from wicketgate.local.ports import LOOPBACK, free_ports
 from wicketgate.local.upstream import EchoUpstream
+from wicketgate.local.webhook_stack import WebhookStack, clean_environment
 
 ORIGIN: Final = "http://localhost:3000"
 """The front end: the authorized party of the tokens and the CORS origin of envoy.yaml."""
@@ -30,8 +31,6 @@ COOLDOWN_SECONDS: Final = 1
 """The gate's shortest; a rotation is then noticed while somebody watches."""
 READY_SECONDS: Final = 15.0
 
-_OURS: Final = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL")
-"""Settings of the developer's own that must not leak into the experiment."""
 _ADMIN_TIMEOUT: Final = ClientTimeout(total=2.0)
 
 
@@ -51,6 +50,7 @@ class LocalStack:
         edge: Base URL of the public listener.
         internal: Base URL of the internal listener.
         gate_admin: Base URL of the gate's health and metrics.
+        webhooks: The webhook half, `None` unless asked for.
     """
 
     clerk: ClerkDouble
@@ -60,6 +60,7 @@ class LocalStack:
     edge: str
     internal: str
     gate_admin: str
+    webhooks: WebhookStack | None
 
     def __init__(
         self,
@@ -67,6 +68,8 @@ class LocalStack:
         environment: Mapping[str, str] | None = None,
         envoy: str | None = None,
         options: EnvoyOptions = AS_SHIPPED,
+        webhooks: bool = False,
+        database_url: str | None = None,
         report: Callable[[str], None] = _silent,
     ) -> None:
         """Prepare the stack.
@@ -76,12 +79,16 @@ class LocalStack:
                 unsets one.
             envoy: The Envoy binary; see `find_envoy`.
             options: How Envoy's configuration departs from the shipped one.
+            webhooks: Start the webhook half as well.
+            database_url: The Postgres to use for it; `None` starts one.
             report: Told what is being started.
         """
         self.service_token = secrets.token_hex(32)
         self._overrides = environment or {}
         self._envoy_override = envoy
         self._options = options
+        self._has_webhooks = webhooks
+        self._database_url = database_url
         self._report = report
         self._stack = AsyncExitStack()
 
@@ -112,13 +119,22 @@ class LocalStack:
         self._report("starting a Clerk double and an upstream ...")
         self.clerk = await stack.enter_async_context(ClerkDouble())
         self.upstream = await stack.enter_async_context(EchoUpstream())
+        self.webhooks = None
+        if self._has_webhooks:
+            half = WebhookStack(
+                self.clerk,
+                directory=directory,
+                database_url=self._database_url,
+                report=self._report,
+            )
+            self.webhooks = await stack.enter_async_context(half)
         checks, gate_admin, edge, internal, envoy_admin = free_ports(5)
         settings = self._settings(directory, checks=checks, admin=gate_admin)
         self.gate_admin = f"http://{LOOPBACK}:{gate_admin}"
         self._report("starting wicketgate authz ...")
         command = (sys.executable, "-m", "wicketgate", "authz")
         self.gate = ChildProcess(
-            "wicketgate", command, directory=directory, environment=_clean() | settings
+            "wicketgate", command, directory=directory, environment=clean_environment() | settings
         )
         stack.push_async_callback(self.gate.stop)
         await self.start_gate()
@@ -170,7 +186,3 @@ class LocalStack:
             "WICKETGATE_GRACE_SECONDS": "1",
         }
         return {**settings, **self._overrides}
-
-
-def _clean() -> dict[str, str]:
-    return {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}

@@ -22,6 +22,8 @@ _BOLD: Final = "1"
 _FIRST_ERROR: Final = 400
 
 NOT_REACHED: Final = "not reached"
+REQUEST_HEADS: Final = ("request", "answer", USER_HEADER, f"{PRINCIPAL_HEADER} (upstream saw)")
+WEBHOOK_HEADS: Final = ("webhook", "answer", "row in users", "what it says")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,27 @@ class Observed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """What came of a webhook.
+
+    Attributes:
+        answer: What the receiver answered, or a command.
+        row: What the user's row is now.
+        note: What it says.
+    """
+
+    answer: str
+    row: str
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
     """A row of the table: what was tried, what came of it, and what should have."""
 
     title: str
-    observed: Observed
-    expected: Observed
+    observed: Observed | Kept
+    expected: Observed | Kept
 
     @property
     def is_as_expected(self) -> bool:
@@ -65,10 +82,11 @@ class Table:
         self._shown = 0
         self._wrong = 0
 
-    def start(self) -> None:
-        """Print the head."""
-        head = _line("", "request", "answer", USER_HEADER, f"{PRINCIPAL_HEADER} (upstream saw)")
-        self._print(self._painted(head, _BOLD))
+    def start(self, *heads: str) -> None:
+        """Print a head, after an empty line unless it is the first."""
+        if self._shown:
+            self._print("")
+        self._print(self._painted(_line("", *heads), _BOLD))
 
     def show(self, outcome: Outcome) -> None:
         """Print one row, and under it what was expected if that is something else."""
@@ -102,7 +120,9 @@ def _line(*cells: str) -> str:
     return " ".join((*padded, *cells[len(_WIDTHS) :])).rstrip()
 
 
-def _cells(observed: Observed) -> tuple[str, str, str]:
+def _cells(observed: Observed | Kept) -> tuple[str, str, str]:
+    if isinstance(observed, Kept):
+        return observed.answer, observed.row, observed.note
     if observed.upstream is None:
         return _answer(observed), NOT_REACHED, observed.note
     named = dict(observed.upstream)

@@ -9,10 +9,11 @@ import re
 import time
 from typing import Final, assert_never
 
+from wicketgate.local.clerk import Mode
 from wicketgate.local.clerk_instance import ClerkInstance, new_key
 from wicketgate.local.client import Client, bearer
 from wicketgate.local.stack import COOLDOWN_SECONDS, LocalStack
-from wicketgate.local.table import Observed, Outcome, Table
+from wicketgate.local.table import REQUEST_HEADS, Observed, Outcome, Table
 from wicketgate.local.tour_load import IN_FLIGHT, rotate_under_load
 from wicketgate.local.tour_row import Credential, Door, Identity, Row
 from wicketgate.local.tour_rows import (
@@ -23,6 +24,7 @@ from wicketgate.local.tour_rows import (
     SPOOFS,
     TOKENS,
 )
+from wicketgate.local.tour_webhooks import run_webhook_tour
 from wicketgate.local.upstream import Seen
 
 _IDENTITY: Final = re.compile(r"(x.)?clerk.user.id|wicketgate.principal|x-envoy-auth-.*")
@@ -34,7 +36,7 @@ _SETTLE_SECONDS: Final = COOLDOWN_SECONDS + 0.2
 
 async def run_tour(stack: LocalStack, table: Table) -> bool:
     """Walk through every row; tell whether all came out as they should."""
-    table.start()
+    table.start(*REQUEST_HEADS)
     async with Client() as client:
         guide = Guide(stack, client)
         for row in (*TOKENS, *SPOOFS, *ROUTES):
@@ -47,6 +49,9 @@ async def run_tour(stack: LocalStack, table: Table) -> bool:
         await stack.gate.kill()
         for row in GATE_GONE:
             table.show(await guide.try_row(row))
+    if stack.webhooks is not None:
+        stack.clerk.mode = Mode.OK
+        await run_webhook_tour(stack.webhooks, table, users=stack.clerk.backend.users)
     return table.finish()
 
 

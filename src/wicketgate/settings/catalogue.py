@@ -1,11 +1,21 @@
-"""Every setting of ``wicketgate authz``: its name, its meaning, its default, an example.
+"""Every setting: who reads it, its name, its meaning, its default, an example.
 
 `wicketgate.settings` reads what is listed here and nothing else; the README's
 table and the command line's help are made from it, so they cannot disagree.
 """
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Final
+
+
+class Process(StrEnum):
+    """A command that reads settings, by its name."""
+
+    AUTHZ = "authz"
+    WEBHOOKS = "webhooks"
+    MIGRATE = "migrate"
+    SYNC = "sync"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +29,7 @@ class Setting:
             value that depends on others.
         example: A value as it is typed after ``NAME=`` in a shell.
         secret: Never shown, and may come from the file named by `file_name`.
+        processes: Who reads it.
     """
 
     name: str
@@ -26,6 +37,7 @@ class Setting:
     default: str = ""
     example: str
     secret: bool = False
+    processes: tuple[Process, ...] = (Process.AUTHZ,)
 
     @property
     def file_name(self) -> str:
@@ -174,15 +186,17 @@ SETTINGS: Final = (
     ),
     Setting(
         name="WICKETGATE_DRAIN_SECONDS",
-        meaning="How long to keep serving after SIGTERM, for Envoy to notice.",
+        meaning="How long to keep serving after SIGTERM, for Envoy or a load balancer to notice.",
         default="3",
         example="10",
+        processes=(Process.AUTHZ, Process.WEBHOOKS),
     ),
     Setting(
         name="WICKETGATE_GRACE_SECONDS",
         meaning="How long calls in flight may take to finish after that.",
         default="5",
         example="10",
+        processes=(Process.AUTHZ, Process.WEBHOOKS),
     ),
     Setting(
         name="WICKETGATE_JWKS_CACHE_FILE",
@@ -225,6 +239,7 @@ SETTINGS: Final = (
         meaning="`debug`, `info`, `warning` or `error`.",
         default="info",
         example="warning",
+        processes=(Process.AUTHZ, Process.WEBHOOKS),
     ),
     Setting(
         name="WICKETGATE_DECISION_LOG",
@@ -232,18 +247,108 @@ SETTINGS: Final = (
         default="all",
         example="denied",
     ),
+    Setting(
+        name="CLERK_WEBHOOK_SIGNING_SECRET",
+        meaning="Signing secrets of the webhook's endpoints, separated by commas.",
+        example='"$(cat whsec.txt)"',
+        secret=True,
+        processes=(Process.WEBHOOKS,),
+    ),
+    Setting(
+        name="CLERK_INSTANCE_ID",
+        meaning="When set, events of other Clerk instances are ignored, samples among them.",
+        example="ins_2xKAbCdEfGhIjKlMnOpQrStUvWx",
+        processes=(Process.WEBHOOKS, Process.SYNC),
+    ),
+    Setting(
+        name="DATABASE_URL",
+        meaning="Where Postgres is, as a `postgresql://` URL.",
+        example='"$(cat database-url.txt)"',
+        secret=True,
+        processes=(Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
+    ),
+    Setting(
+        name="WICKETGATE_DATABASE_SCHEMA",
+        meaning="The schema that holds every table of ours.",
+        default="wicketgate",
+        example="clerk",
+        processes=(Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
+    ),
+    Setting(
+        name="WICKETGATE_DATABASE_POOL_SIZE",
+        meaning="How many connections to Postgres are held at most.",
+        default="8",
+        example="16",
+        processes=(Process.WEBHOOKS,),
+    ),
+    Setting(
+        name="WICKETGATE_WEBHOOKS_ADDRESS",
+        meaning="Where Clerk's deliveries arrive: `host:port`, `[ipv6]:port` or `unix:/path`.",
+        default="127.0.0.1:8080",
+        example="0.0.0.0:8080",
+        processes=(Process.WEBHOOKS,),
+    ),
+    Setting(
+        name="WICKETGATE_WEBHOOKS_ADMIN_ADDRESS",
+        meaning="Where the receiver's `/metrics`, `/healthz` and `/readyz` are served.",
+        default="127.0.0.1:9465",
+        example="0.0.0.0:9465",
+        processes=(Process.WEBHOOKS,),
+    ),
+    Setting(
+        name="WICKETGATE_WEBHOOKS_PATH",
+        meaning="The one path that takes deliveries.",
+        default="/webhooks/clerk",
+        example="/hooks/clerk",
+        processes=(Process.WEBHOOKS,),
+    ),
+    Setting(
+        name="WICKETGATE_SYNC_ORGANIZATIONS",
+        meaning="Keep organizations and their memberships, too.",
+        default="false",
+        example="true",
+        processes=(Process.WEBHOOKS,),
+    ),
+    Setting(
+        name="WICKETGATE_DELIVERY_RETENTION_DAYS",
+        meaning="How long it is remembered which deliveries there were.",
+        default="30",
+        example="7",
+        processes=(Process.WEBHOOKS,),
+    ),
+    Setting(
+        name="CLERK_SECRET_KEY",
+        meaning="The key to Clerk's Backend API.",
+        example='"$(cat clerk-secret-key.txt)"',
+        secret=True,
+        processes=(Process.SYNC,),
+    ),
+    Setting(
+        name="CLERK_API_URL",
+        meaning="Where Clerk's Backend API is: https, or http to a loopback host.",
+        default="https://api.clerk.com",
+        example="http://127.0.0.1:8081",
+        processes=(Process.SYNC,),
+    ),
 )
 
 BY_NAME: Final = {setting.name: setting for setting in SETTINGS}
 
 
+def settings_of(process: Process) -> tuple[Setting, ...]:
+    """Return the settings that `process` reads, in display order."""
+    return tuple(setting for setting in SETTINGS if process in setting.processes)
+
+
 def settings_table() -> str:
-    """Return the settings as a Markdown table, in display order."""
+    """Return the settings of every process as a Markdown table, in display order."""
     rows = (
-        f"| {_variable(setting)} | {setting.meaning} | {_default(setting.default)} |"
+        f"| {_variable(setting)} | {', '.join(setting.processes)} | {setting.meaning} "
+        f"| {_default(setting.default)} |"
         for setting in SETTINGS
     )
-    return "\n".join(("| variable | meaning | default |", "|---|---|---|", *rows)) + "\n"
+    head = "| variable | process | meaning | default |"
+    return "\n".join((head, "|---|---|---|---|", *rows)) + "\n"
 
 
 def _variable(setting: Setting) -> str:

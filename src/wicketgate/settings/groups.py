@@ -195,6 +195,12 @@ def cache_file(reader: EnvironReader) -> Path | None:
     return None
 
 
+def database_url(reader: EnvironReader) -> str:
+    """Read where Postgres is; empty after a mistake."""
+    expected = "expected where Postgres is: postgresql://user:password@host:port/database"
+    return reader.required("DATABASE_URL", locations.database_url, expected) or ""
+
+
 def key_ages(reader: EnvironReader) -> tuple[float, float]:
     """Return the seconds between two refreshes of the keys, and how old they may become."""
     refresh = reader.seconds("WICKETGATE_JWKS_REFRESH_SECONDS", 1, DAY)

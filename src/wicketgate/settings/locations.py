@@ -75,6 +75,8 @@ _URL: Final = re.compile(
     rf"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]/?#:]+))(?::(?P<port>{_PORT}))?"
     r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?"
 )
+_URL_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._-]{1,64}){1,8}")
+_DATABASE_URL: Final = re.compile(r"postgres(?:ql)?://[!-~]{1,4096}")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
 
 
@@ -179,6 +181,45 @@ def origin(text: str) -> str:
     else:
         return text
     raise InvalidValueError(msg)
+
+
+def api_url(text: str) -> str:
+    """Read where an API is: https, or http on this machine only. Returned without a slash."""
+    expected = "expected an https:// URL (http:// only to a loopback host)"
+    url = _url(text, expected)
+    if url["query"] or url["fragment"]:
+        msg = f"is {quoted(text)}, which has a query or a fragment; {expected}"
+    elif url["scheme"] != "https" and not (
+        url["scheme"] == "http" and _is_loopback(_host_in(url))
+    ):
+        # What is sent there opens everything that Clerk knows.
+        msg = f"is {quoted(text)}; {expected}"
+    else:
+        return text.rstrip("/")
+    raise InvalidValueError(msg)
+
+
+def database_url(text: str) -> str:
+    """Read where Postgres is, as far as libpq does not read it better; it is never quoted."""
+    if _DATABASE_URL.fullmatch(text) is None:
+        msg = (
+            "is not the URL of a Postgres database (is every special character of the "
+            "password percent-encoded?); expected postgresql://user:password@host:port/database"
+        )
+        raise InvalidValueError(msg)
+    return text
+
+
+def url_path(text: str) -> str:
+    """Read the path of a URL that is spelled in one way only."""
+    segments = text.split("/")[1:]
+    if _URL_PATH.fullmatch(text) is None or {".", ".."} & set(segments):
+        msg = (
+            f"is {quoted(text)}; expected a path such as /webhooks/clerk, "
+            "made of /, letters, digits, -, . and _"
+        )
+        raise InvalidValueError(msg)
+    return text
 
 
 def _url(text: str, expected: str) -> re.Match[str]:

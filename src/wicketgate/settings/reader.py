@@ -16,8 +16,6 @@ from wicketgate.settings.catalogue import BY_NAME
 from wicketgate.settings.values import InvalidValueError, boolean, quoted, seconds_between
 
 PREFIX: Final = "WICKETGATE_"
-RESERVED: Final = frozenset({"WICKETGATE_WEBHOOKS_ADDRESS"})
-"""Settings of the product's other processes, which often share one environment."""
 
 MAX_SECRET_BYTES: Final = 65_536
 """Far above a handful of tokens or a PEM, and an end to /dev/zero."""
@@ -75,6 +73,13 @@ class EnvironReader:
             self.mistake(name, f"{origin}{error}")
             return None
 
+    def required(self, name: str, parse: Callable[[str], Value], expected: str) -> Value | None:
+        """Return the value of a setting, or `None` after a mistake, such as none at all."""
+        if not self.is_set(name):
+            self.mistake(name, f"is not set; {expected}")
+            return None
+        return self.optional(name, parse)
+
     def defaulted(self, name: str, parse: Callable[[str], Value]) -> Value:
         """Return the value of a setting, or its default when it is unset or a mistake."""
         value = self.optional(name, parse)
@@ -98,11 +103,12 @@ class EnvironReader:
 
         Raises:
             ConfigurationError: there was any mistake, or a variable of ours that
-                nobody knows.
+                no process knows.
         """
+        # The processes often share one environment, and so the settings of all are known.
         known = [name for name in BY_NAME if name.startswith(PREFIX)]
         for name in sorted(self._texts):
-            if name.startswith(PREFIX) and name not in {*known, *RESERVED}:
+            if name.startswith(PREFIX) and name not in known:
                 if _is_service_link(name, self.text(name)):
                     continue
                 self._mistakes.append(_unknown(name, known))

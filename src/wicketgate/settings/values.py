@@ -16,6 +16,7 @@ from typing import Final, TypeVar
 from wicketgate.core.identity import PRINCIPAL_HEADER, USER_HEADER, spellings_of
 from wicketgate.core.keys import KeySet, UnusableKeysError
 from wicketgate.core.service_token import MIN_LENGTH, complaint_about
+from wicketgate.core.webhook import complaint_about_secret
 
 Value = TypeVar("Value")
 Word = TypeVar("Word", bound=StrEnum)
@@ -23,6 +24,15 @@ Word = TypeVar("Word", bound=StrEnum)
 
 class InvalidValueError(ValueError):
     """The text cannot be used. The message says why and never holds a secret."""
+
+
+class LogLevel(StrEnum):
+    """From which level on lines are logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 _QUOTED: Final = 40
@@ -41,6 +51,10 @@ _BOOLEANS: Final[Mapping[str, bool]] = {
     **dict.fromkeys(("true", "1", "yes", "on"), True),
     **dict.fromkeys(("false", "0", "no", "off"), False),
 }
+_INSTANCE_ID: Final = re.compile(r"ins_[A-Za-z0-9_]{1,64}")
+_SECRET_KEY: Final = re.compile(r"sk_(?:test|live)_[!-~]{8,256}")
+_SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+"""What needs no quotes in SQL, and fits (PostgreSQL, "Identifiers and Key Words")."""
 _HEADER_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 _MAX_SEPARATORS: Final = 6
 """Every mixture of ``-`` and ``_`` is stripped from clients: 64 spellings, and no more."""
@@ -188,6 +202,47 @@ def service_token(text: str) -> str:
         )
         raise InvalidValueError(msg)
     return text
+
+
+def signing_secret(text: str) -> str:
+    """Read one signing secret of a webhook endpoint; it is never quoted."""
+    complaint = complaint_about_secret(text)
+    if complaint is not None:
+        msg = f"{complaint}; expected the signing secret of an endpoint in Clerk's dashboard"
+        raise InvalidValueError(msg)
+    return text
+
+
+def secret_key(text: str) -> str:
+    """Read Clerk's key to its Backend API; it is never quoted."""
+    expected = "expected the key that begins with sk_test_ or sk_live_ in Clerk's dashboard"
+    if text.startswith("pk_"):
+        msg = f"is a publishable key, which opens nothing; {expected}"
+    elif _SECRET_KEY.fullmatch(text) is None:
+        msg = f"is not a secret key; {expected}"
+    else:
+        return text
+    raise InvalidValueError(msg)
+
+
+def instance_id(text: str) -> str:
+    """Read the id of a Clerk instance."""
+    if _INSTANCE_ID.fullmatch(text) is None:
+        msg = f"is {quoted(text)}; expected the id of a Clerk instance, which begins with ins_"
+        raise InvalidValueError(msg)
+    return text
+
+
+def schema(text: str) -> str:
+    """Read the name of a Postgres schema."""
+    expected = "expected a-z, 0-9 and _, no digit first, at most 63 characters"
+    if _SCHEMA.fullmatch(text) is None:
+        msg = f"is {quoted(text)}; {expected}"
+    elif text.startswith("pg_") or text == "information_schema":
+        msg = f"is {quoted(text)}, which is Postgres' own; {expected}"
+    else:
+        return text
+    raise InvalidValueError(msg)
 
 
 def header_alias(text: str) -> str:

@@ -36,8 +36,8 @@ from wicketgate.core.decision import (
     STATIC_SERVICE,
     Allow,
     Anonymous,
-    AwaitKey,
     Deny,
+    NeedKey,
     Service,
     User,
     decide,
@@ -287,7 +287,7 @@ def test_whom_a_route_lets_in(admission: str, exposure: str, sent: str, outcome:
             assert outcome == NOBODY
         case Deny(reason):
             assert outcome is reason
-        case AwaitKey():
+        case NeedKey():
             pytest.fail("every key is known")
 
 
@@ -336,7 +336,7 @@ def test_a_token_of_an_unknown_key_waits_for_it() -> None:
     decision = decision_on(request(token(header={"kid": "ins_other"})), rule=rule)
 
     assert (
-        AwaitKey(
+        NeedKey(
             "ins_other",
             if_current=Deny(Reason.KEY_UNKNOWN, rule),
             if_stale=Deny(Reason.KEYS_UNAVAILABLE, rule),
@@ -402,12 +402,12 @@ def cookie_of(old: str | None, suffixed: str | None) -> HttpRequest:
     return request(headers={"cookie": cookie})
 
 
-def user_of(asked: HttpRequest) -> str:
-    """Return the id of the user whom a cookie lets in, or the reason why not."""
+def session_of(asked: HttpRequest) -> str | None:
+    """Return the id of the session that a cookie lets in, or the reason why not."""
     verdict = settled(decision_on(asked, by=judge(cookies=COOKIES)))
     match verdict:
         case Allow(User(claims)):
-            return claims.user_id
+            return claims.session_id
         case Deny(reason):
             return reason
         case _:
@@ -417,23 +417,23 @@ def user_of(asked: HttpRequest) -> str:
 @pytest.mark.parametrize(
     ("old", "suffixed", "expected"),
     [
-        pytest.param({}, None, USER, id="old name alone"),
-        pytest.param(None, {}, USER, id="suffixed alone"),
-        pytest.param({"sub": "user_old"}, {"sub": "user_new"}, "user_new", id="same age"),
+        pytest.param({}, None, SESSION, id="old name alone"),
+        pytest.param(None, {}, SESSION, id="suffixed alone"),
+        pytest.param({"sid": "sess_old"}, {"sid": "sess_new"}, "sess_new", id="same age"),
         pytest.param(
-            {"sub": "user_old", "iat": NOW - 1},
-            {"sub": "user_new"},
-            "user_new",
+            {"sid": "sess_old", "iat": NOW - 1},
+            {"sid": "sess_new"},
+            "sess_new",
             id="newer new",
         ),
         pytest.param(
-            {"sub": "user_old"}, {"sub": "user_new", "iat": NOW - 1}, "user_old", id="newer old"
+            {"sid": "sess_old"}, {"sid": "sess_new", "iat": NOW - 1}, "sess_old", id="newer old"
         ),
         pytest.param(
-            {"sub": "user_old"}, {"iss": "https://other"}, "user_old", id="only the old verifies"
+            {"sid": "sess_old"}, {"iss": "https://other"}, "sess_old", id="only the old verifies"
         ),
         pytest.param(
-            {"iss": "https://other"}, {"sub": "user_new"}, "user_new", id="only the suffixed does"
+            {"iss": "https://other"}, {"sid": "sess_new"}, "sess_new", id="only the suffixed does"
         ),
         pytest.param(
             {"sub": ""}, {"iss": "https://other"}, Reason.ISSUER_MISMATCH, id="neither verifies"
@@ -447,7 +447,18 @@ def test_of_two_cookies_the_newer_one_that_verifies_counts(
         None if old is None else token(old), None if suffixed is None else token(suffixed)
     )
 
-    assert expected == user_of(asked)
+    assert expected == session_of(asked)
+
+
+@pytest.mark.parametrize("newer", ["old", "suffixed"])
+def test_two_cookies_that_name_two_users_name_nobody(newer: str) -> None:
+    """
+    A sibling domain can write the old name, and must not choose who somebody is.
+    """
+    old = token({"sub": "user_old", "iat": NOW - (newer == "suffixed")})
+    suffixed = token({"sub": "user_new", "iat": NOW - (newer == "old")})
+
+    assert session_of(cookie_of(old, suffixed)) == Reason.COOKIE_AMBIGUOUS
 
 
 @pytest.mark.parametrize("rotated_is_suffixed", [True, False])
@@ -460,7 +471,7 @@ def test_of_two_cookies_one_that_newer_keys_could_verify_asks_for_them(
 
     decision = decision_on(cookie_of(old, suffixed), by=judge(cookies=COOKIES))
 
-    assert isinstance(decision, AwaitKey)
+    assert isinstance(decision, NeedKey)
     assert decision.kid == "ins_rotated"
 
 
@@ -558,7 +569,7 @@ def test_one_thing_spoiled_in_a_valid_request_is_refused_or_harmless(
         assert is_ambiguous(asked.path) == isinstance(decision, Deny)
     else:
         valid = {"policy": [*Admission], "exposure": [*Exposure], "targets": [*Targets]}
-        assert value in valid.get(name, ()) or isinstance(decision, Deny | AwaitKey)
+        assert value in valid.get(name, ()) or isinstance(decision, Deny | NeedKey)
     if isinstance(decision, Allow) and isinstance(decision.principal, User):
         assert decision.principal.claims.user_id == USER
 

@@ -78,8 +78,15 @@ def test_a_long_word_is_quoted_in_part() -> None:
     assert "x" * 41 not in found.detail
 
 
-def test_other_words_of_the_route_are_none_of_our_business() -> None:
-    assert match() == match(team="billing", Policy="anonymous")
+@pytest.mark.parametrize("key", ["polcy", "Policy", "policy ", "team", ""])
+def test_a_key_that_is_not_understood_lets_nobody_in(key: str) -> None:
+    """
+    Envoy lays a route's words over its host's: a misspelt one leaves the host's in force.
+    """
+    found = match(**{"policy": "optional", key: "user"})
+
+    assert isinstance(found, Misconfigured)
+    assert found.detail == (f"context_extensions has {key!r}; expected exposure, policy, targets")
 
 
 @bounded

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from tokens import SERVICE_TOKEN, bounded
 from wicketgate.core.credential import BearerToken, credential_of
+from wicketgate.core.jws import MACHINE_PREFIXES, MAX_TOKEN_BYTES
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import MIN_LENGTH, ServiceTokens, complaint_about
 
@@ -56,6 +57,10 @@ def test_it_tells_whether_any_token_is_configured() -> None:
         ("." + "x" * MIN_LENGTH, None),
         ("x" * MIN_LENGTH + "..", "two dots"),
         ("..." + "x" * MIN_LENGTH, None),
+        ("mt_" + "x" * MIN_LENGTH, "begins like a Clerk machine token"),
+        ("oat_" + "x" * MIN_LENGTH, "begins like a Clerk machine token"),
+        ("x" * MAX_TOKEN_BYTES, None),
+        ("x" * (MAX_TOKEN_BYTES + 1), "more than 8192"),
         ("x" * MIN_LENGTH + " y", "a space, a comma"),
         ("x" * MIN_LENGTH + ",y", "a space, a comma"),
         ("x" * MIN_LENGTH + "\n", "a space, a comma"),
@@ -99,7 +104,7 @@ def test_a_token_without_complaint_fits_an_authorization_header(token: str) -> N
     if complaint_about(token) is None:
         assert BearerToken(token) == credential_of(request, None)
         assert ServiceTokens([token]).recognise(token)
-    elif token.count(".") != 2:
+    elif token.count(".") != 2 and not token.startswith(MACHINE_PREFIXES):
         assert BearerToken(token) != credential_of(request, None)
 
 

@@ -8,7 +8,7 @@ from tokens import NOW, clerk, keys, rules, stranger_key, token, valid_token
 from wicketgate.core.claims import SKEW_SECONDS, Claims
 from wicketgate.core.keys import KeySet
 from wicketgate.core.reason import Reason
-from wicketgate.core.token import CACHE_LIMIT, NeedKey, TokenVerifier
+from wicketgate.core.token import CACHE_LIMIT, MissingKey, TokenVerifier
 from wicketgate.local.clerk_instance import USER, ClerkInstance
 
 EXPIRED_AT = NOW + 60 + SKEW_SECONDS
@@ -33,13 +33,13 @@ def test_a_valid_token_yields_its_claims() -> None:
 def test_a_token_of_an_unknown_key_asks_for_it() -> None:
     foreign = token(header={"kid": "ins_other"})
 
-    assert NeedKey(
+    assert MissingKey(
         "ins_other", if_current=Reason.KEY_UNKNOWN, if_stale=Reason.KEYS_UNAVAILABLE
     ) == verifier().verify(foreign, keys=keys(), now=NOW)
 
 
 def test_without_any_key_nobody_is_blamed() -> None:
-    assert NeedKey(
+    assert MissingKey(
         clerk().kid, if_current=Reason.KEYS_UNAVAILABLE, if_stale=Reason.KEYS_UNAVAILABLE
     ) == verifier().verify(valid_token(), keys=KeySet(), now=NOW)
 
@@ -52,7 +52,7 @@ def test_a_signature_of_another_key_asks_whether_the_key_has_changed() -> None:
     asked = verifier().verify(rotated, keys=keys(), now=NOW)
 
     assert (
-        NeedKey(
+        MissingKey(
             clerk().kid, if_current=Reason.SIGNATURE_INVALID, if_stale=Reason.SIGNATURE_INVALID
         )
         == asked
@@ -76,7 +76,7 @@ def test_claims_are_not_judged_before_the_signature() -> None:
     """
     hopeless = clerk().mint(now=NOW - 9999, claims={"iss": "x", "sub": ""}, key=stranger_key())
 
-    assert isinstance(verifier().verify(hopeless, keys=keys(), now=NOW), NeedKey)
+    assert isinstance(verifier().verify(hopeless, keys=keys(), now=NOW), MissingKey)
 
 
 @pytest.mark.parametrize("kid", ["ins_anything", "x"])
@@ -85,7 +85,7 @@ def test_a_pem_answers_to_every_kid_and_still_verifies(kid: str) -> None:
     forged = clerk().mint(now=NOW, header={"kid": kid}, key=stranger_key())
 
     assert isinstance(verifier().verify(token(header={"kid": kid}), keys=pem, now=NOW), Claims)
-    assert isinstance(verifier().verify(forged, keys=pem, now=NOW), NeedKey)
+    assert isinstance(verifier().verify(forged, keys=pem, now=NOW), MissingKey)
 
 
 @pytest.mark.parametrize(("calls", "hits"), [(1, 0), (2, 1), (5, 4)])
@@ -126,8 +126,8 @@ def test_what_is_remembered_dies_with_its_key() -> None:
 
     rotated = KeySet.from_jwks(renewed().jwks())
 
-    assert isinstance(remembering.verify(valid_token(), keys=rotated, now=NOW), NeedKey)
-    assert isinstance(remembering.verify(valid_token(), keys=KeySet(), now=NOW), NeedKey)
+    assert isinstance(remembering.verify(valid_token(), keys=rotated, now=NOW), MissingKey)
+    assert isinstance(remembering.verify(valid_token(), keys=KeySet(), now=NOW), MissingKey)
     assert remembering.cache_hits == 0
 
 
@@ -171,7 +171,7 @@ def test_memory_is_for_the_whole_token() -> None:
     body, _, signature = valid_token().rpartition(".")
     other = f"{body}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
 
-    assert isinstance(remembering.verify(other, keys=keys(), now=NOW), NeedKey)
+    assert isinstance(remembering.verify(other, keys=keys(), now=NOW), MissingKey)
 
 
 def test_memory_is_bounded_and_forgets_the_oldest_first() -> None:

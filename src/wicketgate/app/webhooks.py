@@ -1,0 +1,195 @@
+"""``wicketgate webhooks``: built, started, drained."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from typing import Any, Final, TextIO
+
+import structlog
+from aiohttp import web
+
+from wicketgate import __version__
+from wicketgate.adapters.log_stream import LossyStream
+from wicketgate.adapters.postgres import open_store
+from wicketgate.adapters.receiver import Receiver, Store
+from wicketgate.adapters.svix_verifier import SvixVerifier
+from wicketgate.adapters.telemetry import Instruments, make_log
+from wicketgate.adapters.webhook_telemetry import WebhookTelemetry
+from wicketgate.app.listeners import admin_listener, listen
+from wicketgate.core.event_body import parse_event
+from wicketgate.errors import DependencyError
+from wicketgate.lifecycle import Health, Stopping, drain
+from wicketgate.settings import WebhooksSettings
+
+STORE_SECONDS: Final = 4.0
+"""For one delivery: the store says what went wrong before the receiver gives up on it."""
+READINESS_SECONDS: Final = 2.0
+"""Between two looks at the store."""
+PRUNE_SECONDS: Final = 3_600.0
+"""Between two clearings of what is kept for days."""
+
+
+async def run_webhooks(settings: WebhooksSettings, *, log_stream: TextIO) -> None:
+    """Take deliveries until SIGTERM or SIGINT, then drain.
+
+    Postgres need not be there: without it deliveries are answered 503, and Svix
+    sends them again.
+
+    Raises:
+        ConfigurationError: the database's URL cannot be used.
+        EnvironmentFaultError: an address cannot be listened on.
+    """
+    stream = LossyStream(log_stream.fileno())
+    instruments = Instruments(make_log(stream, level=settings.log_level))
+    instruments.watch_count(
+        "wicketgate_log_lines_dropped",
+        "Log lines lost because their reader did not keep up.",
+        lambda: float(stream.dropped),
+    )
+    log = instruments.log
+    stopping = Stopping()
+    stopping.listen(asyncio.get_running_loop())
+    health = Health()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(
+            open_store(
+                settings.database_url,
+                schema=settings.database_schema,
+                pool_size=settings.pool_size,
+                timeout_seconds=STORE_SECONDS,
+            )
+        )
+        readiness = Readiness(store.is_ready, log)
+        prune = partial(store.prune, older_than_days=settings.retention_days)
+        await stack.enter_async_context(_repeating(readiness.look, READINESS_SECONDS, log))
+        await stack.enter_async_context(_repeating(prune, PRUNE_SECONDS, log))
+        components = {"store": lambda: readiness.is_ready, "accepting": lambda: health.is_open}
+        admin = await stack.enter_async_context(
+            admin_listener(
+                settings.admin_address,
+                setting="WICKETGATE_WEBHOOKS_ADMIN_ADDRESS",
+                components=components,
+                exposition=instruments.exposition,
+            )
+        )
+        telemetry = WebhookTelemetry(log, instruments.registry)
+        server = ReceiverServer(_receiver(settings, store, telemetry))
+        webhooks = await server.start(settings)
+        await health.attach(server, serving=True)
+        log.info(
+            "listening",
+            version=__version__,
+            webhooks=webhooks,
+            path=settings.path,
+            admin=admin,
+            secrets=len(settings.signing_secrets),
+            organizations=settings.organizations,
+        )
+        await stopping.requested.wait()
+        log.info("draining", seconds=settings.drain_seconds)
+        await drain(
+            server,
+            health,
+            stopping,
+            drain_seconds=settings.drain_seconds,
+            grace_seconds=settings.grace_seconds,
+        )
+        log.info("stopped")
+
+
+class Readiness:
+    """Whether the store was ready when it was last looked at."""
+
+    def __init__(
+        self, ask: Callable[[], Awaitable[bool]], log: structlog.typing.FilteringBoundLogger
+    ) -> None:
+        """Ask by `ask`; until then it is not ready."""
+        self.is_ready = False
+        self._ask = ask
+        self._log = log
+
+    async def look(self) -> None:
+        """Look, and log a change."""
+        try:
+            is_ready = await self._ask()
+        except DependencyError:
+            is_ready = False
+        if is_ready is not self.is_ready:
+            self._log.info("store ready" if is_ready else "store not ready")
+        self.is_ready = is_ready
+
+
+class ReceiverServer:
+    """The receiver, as something that listens and is drained."""
+
+    def __init__(self, receiver: Receiver) -> None:
+        """Answer with `receiver`."""
+        self._receiver = receiver
+        # As long as it takes: `stop` says how long that may be.
+        self._runner = web.ServerRunner(receiver.server(), shutdown_timeout=0)
+
+    async def start(self, settings: WebhooksSettings) -> str:
+        """Listen, and return the address."""
+        await self._runner.setup()
+        return await listen(
+            self._runner, settings.webhooks_address, setting="WICKETGATE_WEBHOOKS_ADDRESS"
+        )
+
+    async def set_serving(self, *, serving: bool) -> None:
+        """Do nothing: over HTTP, whoever asks is told by ``/readyz``."""
+
+    async def retire(self) -> None:
+        """Keep answering, and have clients connect elsewhere."""
+        self._receiver.retire()
+
+    async def stop(self, *, grace: float) -> None:
+        """Stop listening, and let deliveries in flight finish within `grace` seconds."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(grace):
+                await self._runner.cleanup()
+
+
+def _receiver(settings: WebhooksSettings, store: Store, telemetry: WebhookTelemetry) -> Receiver:
+    return Receiver(
+        path=settings.path,
+        verifiers=[SvixVerifier(secret) for secret in settings.signing_secrets],
+        parse=partial(
+            parse_event,
+            expected_instance=settings.instance_id,
+            organizations=settings.organizations,
+        ),
+        store=store,
+        recorder=telemetry,
+        clock=time.time,
+        timer=time.perf_counter,
+    )
+
+
+@asynccontextmanager
+async def _repeating(
+    work: Callable[[], Coroutine[Any, Any, object]],
+    seconds: float,
+    log: structlog.typing.FilteringBoundLogger,
+) -> AsyncIterator[None]:
+    """Do `work` again and again, for as long as the context lasts."""
+
+    async def repeat() -> None:
+        while True:
+            try:
+                await work()
+            except DependencyError as error:
+                log.warning("not done", error=str(error))
+            except Exception as error:  # noqa: BLE001 - the next time it may go well
+                # No traceback: it may quote a row.
+                log.error("not done", error=type(error).__name__)  # noqa: TRY400
+            await asyncio.sleep(seconds)
+
+    task = asyncio.create_task(repeat())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
