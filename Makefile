@@ -8,6 +8,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 UPGRADE ?=
+LONG ?=
 
 BIN := .venv/bin
 STAMP := .venv/.stamp
@@ -84,8 +85,9 @@ proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
 		echo "proto-check: src/wicketgate/_gen differs from protos/; run 'make proto' and commit" >&2; \
 		exit 1; }
 
-bench: $(STAMP) ## Measure the CPU that one Check costs (Linux)
+bench: $(STAMP) ## Measure what a Check and a webhook delivery cost (Linux); LONG=--long takes its time
 	@$(BIN)/python benchmarks/check_cost.py
+	@$(BIN)/python benchmarks/delivery_rate.py $(LONG)
 
 check: lint type proto-check ## lint, type and proto-check
 

@@ -15,12 +15,16 @@ from uuid import uuid4
 import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
+from psycopg.pq import ExecStatus
 from psycopg.rows import dict_row
 
 from wicketgate.adapters.migrations import migrate
 from wicketgate.local.postgres import EmbeddedPostgres
 
 Row = dict[str, Any]
+
+_FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
+"""Nobody needs these databases after a power cut; copying one takes half the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,10 @@ class Database:
         """Return what `statement` returns, a dictionary for each row; commits."""
         with psycopg.connect(self.url, autocommit=True, row_factory=dict_row) as connection:
             cursor = connection.execute(statement.encode(), parameters or None)
-            return cursor.fetchall() if cursor.description else []
+            # Not by its description, which a row without columns lacks as well.
+            result = cursor.pgresult
+            returns_rows = result is not None and result.status == ExecStatus.TUPLES_OK
+            return cursor.fetchall() if returns_rows else []
 
     def row(self, statement: str, *parameters: object) -> Row:
         """Return the only row of `statement`."""
@@ -85,7 +92,7 @@ def running_server() -> Iterator[Server]:
     # A loop of its own: it lives longer than the loop of any test.
     with asyncio.Runner() as runner:
         given = os.environ.get("DATABASE_URL")
-        postgres = None if given else EmbeddedPostgres()
+        postgres = None if given else EmbeddedPostgres(settings=_FAST)
         try:
             if postgres is not None:
                 runner.run(postgres.__aenter__())

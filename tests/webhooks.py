@@ -419,7 +419,7 @@ async def receiving(
         timer=time.perf_counter,
         limits=limits or Limits(),
     )
-    runner = web.ServerRunner(receiver.server(), shutdown_timeout=1)
+    runner = web.ServerRunner(receiver.server(), shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     try:

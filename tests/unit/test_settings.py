@@ -19,15 +19,20 @@ from wicketgate.local.clerk_instance import ClerkInstance
 from wicketgate.settings import (
     SETTINGS,
     AuthzSettings,
+    DatabaseSettings,
     LogLevel,
+    Process,
     Setting,
+    SyncSettings,
     TcpAddress,
     TlsFiles,
     Transport,
     UnixAddress,
+    WebhooksSettings,
+    settings_of,
     settings_table,
 )
-from wicketgate.settings.locations import address, origin, publishable_key
+from wicketgate.settings.locations import address, origin, publishable_key, url_path
 from wicketgate.settings.reader import MAX_SECRET_BYTES
 from wicketgate.settings.values import InvalidValueError
 
@@ -55,15 +60,50 @@ EVERYTHING = {
 }
 """Enough for every other setting to make sense."""
 
+SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+OTHER_SIGNING_SECRET = "whsec_a2V5IG9mIGFub3RoZXIgZW5kcG9pbnQh"
+DATABASE_URL = "postgresql://wicketgate:hunter2@db.example.com:5432/users"
+SECRET_KEY = "sk_test_" + "x7Q" * 14
+
+READERS = {
+    Process.AUTHZ: AuthzSettings.from_environ,
+    Process.WEBHOOKS: WebhooksSettings.from_environ,
+    Process.MIGRATE: DatabaseSettings.from_environ,
+    Process.SYNC: SyncSettings.from_environ,
+}
+COMPLETE = {
+    Process.AUTHZ: EVERYTHING,
+    Process.WEBHOOKS: {
+        "CLERK_WEBHOOK_SIGNING_SECRET": SIGNING_SECRET,
+        "DATABASE_URL": DATABASE_URL,
+    },
+    Process.MIGRATE: {"DATABASE_URL": DATABASE_URL},
+    Process.SYNC: {"CLERK_SECRET_KEY": SECRET_KEY, "DATABASE_URL": DATABASE_URL},
+}
+"""For each process, enough for every other setting to make sense."""
+
+EVERY = [
+    pytest.param(process, setting, id=f"{process}-{setting.name}")
+    for process in Process
+    for setting in settings_of(process)
+]
+
 
 def read(**changes: str) -> AuthzSettings:
     return AuthzSettings.from_environ(MINIMAL | changes)
 
 
-def mistakes(environ: dict[str, str]) -> tuple[str, ...]:
+def mistakes(environ: dict[str, str], process: Process = Process.AUTHZ) -> tuple[str, ...]:
     with pytest.raises(ConfigurationError) as caught:
-        AuthzSettings.from_environ(environ)
+        READERS[process](environ)
     return caught.value.mistakes
+
+
+def settings_or_mistakes(environ: dict[str, str], process: Process) -> object:
+    try:
+        return READERS[process](environ)
+    except ConfigurationError as error:
+        return error.mistakes
 
 
 def mistake(**changes: str) -> str:
@@ -148,45 +188,79 @@ def test_a_check_is_not_switched_off_by_an_empty_variable(name: str, blank: str)
     assert [line.split(" is ")[0] for line in lines] == [name]
 
 
-@pytest.mark.parametrize(
-    "setting",
-    [each for each in SETTINGS if each.name not in CHECKS],
-    ids=lambda setting: setting.name,
-)
-def test_any_other_empty_variable_counts_as_unset(setting: Setting) -> None:
-    base = {"CLERK_ISSUER": ISSUER, "CLERK_JWKS_URL": JWKS_URL} | MINIMAL
+NEEDED = ("CLERK_WEBHOOK_SIGNING_SECRET", "DATABASE_URL", "CLERK_SECRET_KEY")
+
+
+@pytest.mark.parametrize(("process", "setting"), EVERY)
+def test_any_other_empty_variable_counts_as_unset(process: Process, setting: Setting) -> None:
+    base = COMPLETE[process] | {"CLERK_ISSUER": ISSUER, "CLERK_JWKS_URL": JWKS_URL}
     without = {key: value for key, value in base.items() if key != setting.name}
 
     for blank in ("", " \n"):
-        settings = AuthzSettings.from_environ(without | {setting.name: blank})
-        assert settings == AuthzSettings.from_environ(without)
+        if setting.name in CHECKS:
+            continue
+        with_blank = without | {setting.name: blank}
+        assert settings_or_mistakes(without, process) == settings_or_mistakes(with_blank, process)
 
 
-@pytest.mark.parametrize(
-    "setting", [each for each in SETTINGS if not each.secret], ids=lambda setting: setting.name
-)
-def test_every_example_is_accepted_as_it_stands(setting: Setting) -> None:
+@pytest.mark.parametrize(("process", "setting"), EVERY)
+def test_every_example_is_accepted_as_it_stands(process: Process, setting: Setting) -> None:
     """
-    An operator pastes the example of a message; those of secrets are shell commands.
+    An operator pastes the example of a message. Those of secrets are shell commands,
+    and nothing to be copied into production.
     """
-    AuthzSettings.from_environ(EVERYTHING | {setting.name: setting.example})
+    environ = COMPLETE[process] | {setting.name: setting.example}
+
+    if setting.secret:
+        assert setting.name in " ".join(mistakes(environ, process))
+    else:
+        READERS[process](environ)
 
 
-@pytest.mark.parametrize(
-    "setting", [each for each in SETTINGS if each.secret], ids=lambda setting: setting.name
-)
-def test_the_example_of_a_secret_is_nothing_to_be_copied_into_production(setting: Setting) -> None:
-    assert setting.name in " ".join(mistakes(EVERYTHING | {setting.name: setting.example}))
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_is_read_and_complains_with_its_example(setting: Setting) -> None:
-    (line,) = mistakes(EVERYTHING | {setting.name: "\x01,"})
+@pytest.mark.parametrize(("process", "setting"), EVERY)
+def test_every_setting_is_read_and_complains_with_its_example(
+    process: Process, setting: Setting
+) -> None:
+    (line,) = mistakes(COMPLETE[process] | {setting.name: "\x01,"}, process)
 
     assert line.startswith(f"{setting.name} ")
     assert line.endswith(f"; for example {setting.name}={setting.example}")
     assert "expected" in line
     assert line.isprintable()
+
+
+@pytest.mark.parametrize("process", Process)
+def test_the_settings_of_other_processes_are_left_alone(process: Process) -> None:
+    """
+    They often share one environment, and a mistake in it is not everybody's.
+    """
+    others = {each.name: "\x01," for each in SETTINGS if process not in each.processes}
+
+    assert READERS[process](COMPLETE[process] | others) == READERS[process](COMPLETE[process])
+
+
+@pytest.mark.parametrize("process", Process)
+def test_every_process_knows_the_names_of_all_settings(process: Process) -> None:
+    (line,) = mistakes(COMPLETE[process] | {"WICKETGATE_WEBHOOK_ADDRESS": "x:1"}, process)
+
+    assert "did you mean WICKETGATE_WEBHOOKS_ADDRESS?" in line
+
+
+@pytest.mark.parametrize(
+    ("process", "name"),
+    [
+        (process, name)
+        for process in Process
+        for name in NEEDED
+        if name in {each.name for each in settings_of(process)}
+    ],
+)
+def test_what_is_needed_is_missed(process: Process, name: str) -> None:
+    environ = {key: value for key, value in COMPLETE[process].items() if key != name}
+
+    (line,) = mistakes(environ, process)
+
+    assert line.startswith(f"{name} is not set; expected ")
 
 
 # --- the instance ------------------------------------------------------------
@@ -856,6 +930,247 @@ def test_a_secret_in_the_wrong_variable_is_not_repeated(value: str) -> None:
     assert "MII" not in line
 
 
+# --- webhooks ----------------------------------------------------------------
+
+
+def webhooks(**changes: str) -> WebhooksSettings:
+    return WebhooksSettings.from_environ(COMPLETE[Process.WEBHOOKS] | changes)
+
+
+def webhooks_mistake(**changes: str) -> str:
+    """Return the one line about the complete settings with these changes."""
+    (line,) = mistakes(COMPLETE[Process.WEBHOOKS] | changes, Process.WEBHOOKS)
+    return line
+
+
+def test_defaults_of_the_receiver_are_those_of_the_documentation() -> None:
+    settings = webhooks()
+
+    assert settings.signing_secrets == (SIGNING_SECRET,)
+    assert settings.instance_id is None
+    assert (settings.database_url, settings.database_schema) == (DATABASE_URL, "wicketgate")
+    assert settings.pool_size == 8
+    assert str(settings.webhooks_address) == "127.0.0.1:8080"
+    assert str(settings.admin_address) == "127.0.0.1:9465"
+    assert settings.path == "/webhooks/clerk"
+    assert not settings.organizations
+    assert settings.retention_days == 30
+    assert (settings.drain_seconds, settings.grace_seconds) == (3, 5)
+    assert settings.log_level is LogLevel.INFO
+
+
+def test_both_processes_can_run_on_one_host() -> None:
+    ours, theirs = read(), webhooks()
+
+    assert len({ours.admin_address, ours.authz_address, theirs.admin_address}) == 3
+    assert theirs.webhooks_address != theirs.admin_address
+
+
+def test_there_may_be_several_signing_secrets() -> None:
+    settings = webhooks(
+        CLERK_WEBHOOK_SIGNING_SECRET=f"{SIGNING_SECRET}, {OTHER_SIGNING_SECRET},{SIGNING_SECRET}"
+    )
+
+    assert settings.signing_secrets == (SIGNING_SECRET, OTHER_SIGNING_SECRET)
+
+
+def test_signing_secrets_and_the_database_may_be_in_files(tmp_path: Path) -> None:
+    secrets, url = tmp_path / "secrets", tmp_path / "url"
+    secrets.write_text(f"{SIGNING_SECRET},{OTHER_SIGNING_SECRET}\n")
+    url.write_text(f"{DATABASE_URL}\n")
+
+    settings = WebhooksSettings.from_environ(
+        {"CLERK_WEBHOOK_SIGNING_SECRET_FILE": str(secrets), "DATABASE_URL_FILE": str(url)}
+    )
+
+    assert settings.signing_secrets == (SIGNING_SECRET, OTHER_SIGNING_SECRET)
+    assert settings.database_url == DATABASE_URL
+
+
+@pytest.mark.parametrize(
+    ("secret", "complaint"),
+    [
+        ("whpk_" + SIGNING_SECRET[6:], "begins with whpk_"),
+        (SIGNING_SECRET[6:], "does not begin with whsec_"),
+        (SIGNING_SECRET[:-1], "is not base64"),
+        (f"{SIGNING_SECRET[:20]}-{SIGNING_SECRET[21:]}", "has - or _"),
+        (f"{SIGNING_SECRET[:20]} {SIGNING_SECRET[20:]}", "has a space"),
+        (f"{SIGNING_SECRET},{SIGNING_SECRET[:-4]}", "item 2 holds 21 bytes"),
+    ],
+)
+def test_a_spoilt_signing_secret_is_refused_and_never_quoted(secret: str, complaint: str) -> None:
+    line = webhooks_mistake(CLERK_WEBHOOK_SIGNING_SECRET=secret)
+
+    assert complaint in line
+    assert SIGNING_SECRET[7:19] not in line
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        DATABASE_URL,
+        "postgres://localhost/users",
+        "postgresql:///users?host=/run/postgresql",
+        "postgresql://a:1,b:2/users?target_session_attrs=read-write",
+    ],
+)
+def test_a_database_is_where_libpq_finds_it(url: str) -> None:
+    assert webhooks(DATABASE_URL=url).database_url == url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "mysql://wicketgate:hunter2@db/users",
+        "db.example.com/hunter2",
+        "host=db password=hunter2",
+        "postgresql+psycopg://wicketgate:hunter2@db/users",
+        "POSTGRESQL://wicketgate:hunter2@db/users",
+        "postgresql://",
+        "postgresql://wicketgate:hunter2 @db/users",
+        "postgresql://wicketgate:hunter2é@db/users",
+    ],
+)
+def test_any_other_database_is_refused_and_never_quoted(url: str) -> None:
+    line = webhooks_mistake(DATABASE_URL=url)
+
+    assert line.startswith("DATABASE_URL is not the URL of a Postgres database")
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize("schema", ["clerk", "_x", "a1_", "x" * 63])
+def test_a_schema_is_a_plain_name(schema: str) -> None:
+    assert webhooks(WICKETGATE_DATABASE_SCHEMA=schema).database_schema == schema
+
+
+@pytest.mark.parametrize(
+    "schema",
+    ["Clerk", "1a", "a-b", "a.b", 'a"b', "x" * 64, "é", "pg_users", "information_schema"],
+)
+def test_a_schema_that_needs_quotes_or_is_postgres_own_is_refused(schema: str) -> None:
+    line = webhooks_mistake(WICKETGATE_DATABASE_SCHEMA=schema)
+
+    assert line.startswith("WICKETGATE_DATABASE_SCHEMA is ")
+
+
+@pytest.mark.parametrize("path", ["/webhooks/clerk", "/w", "/a.b/c_d-e/9"])
+def test_a_path_is_spelled_in_one_way(path: str) -> None:
+    assert webhooks(WICKETGATE_WEBHOOKS_PATH=path).path == path
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["webhooks", "/", "/a/", "//a", "/a//b", "/a/../b", "/.", "/a%20b", "/a?b", "/a#b", "/é", "*"],
+)
+def test_a_path_with_several_spellings_is_refused(path: str) -> None:
+    with pytest.raises(InvalidValueError, match="expected a path such as /webhooks/clerk"):
+        url_path(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "good", "bad"),
+    [
+        ("WICKETGATE_DATABASE_POOL_SIZE", ["1", "1000"], ["0", "1001", "-1", "8.0", "eight"]),
+        ("WICKETGATE_DELIVERY_RETENTION_DAYS", ["1", "3650"], ["0", "3651", "1.5", "ever"]),
+    ],
+)
+def test_counts_have_limits(name: str, good: list[str], bad: list[str]) -> None:
+    for text in good:
+        webhooks(**{name: text})
+    for text in bad:
+        assert webhooks_mistake(**{name: text}).startswith(f"{name} is '{text}'")
+
+
+@pytest.mark.parametrize("instance", ["ins_", "ins-1", "2xKA", "ins_" + "x" * 65, "ins_é"])
+def test_an_instance_has_an_id(instance: str) -> None:
+    line = webhooks_mistake(CLERK_INSTANCE_ID=instance)
+
+    assert line.startswith("CLERK_INSTANCE_ID is ")
+
+
+def test_the_settings_of_the_receiver_do_not_show_their_secrets() -> None:
+    shown = repr(webhooks())
+
+    assert SIGNING_SECRET not in shown
+    assert "hunter2" not in shown
+    assert "/webhooks/clerk" in shown
+
+
+# --- migrate and sync --------------------------------------------------------
+
+
+def sync(**changes: str) -> SyncSettings:
+    return SyncSettings.from_environ(COMPLETE[Process.SYNC] | changes)
+
+
+def test_defaults_of_migrate_and_sync_are_those_of_the_documentation() -> None:
+    tables = DatabaseSettings.from_environ(COMPLETE[Process.MIGRATE])
+    settings = sync()
+
+    assert (tables.database_url, tables.database_schema) == (DATABASE_URL, "wicketgate")
+    assert (settings.database_url, settings.database_schema) == (DATABASE_URL, "wicketgate")
+    assert settings.secret_key == SECRET_KEY
+    assert settings.api_url == "https://api.clerk.com"
+    assert settings.instance_id is None
+
+
+@pytest.mark.parametrize(
+    ("key", "complaint"),
+    [
+        (KEY, "is a publishable key"),
+        ("sk_prod_hunter2hunter2", "is not a secret key"),
+        ("sk_test_", "is not a secret key"),
+        ("hunter2hunter2", "is not a secret key"),
+        ("sk_live_hunter2 hunter2", "is not a secret key"),
+    ],
+)
+def test_a_key_that_opens_nothing_is_refused_and_never_quoted(key: str, complaint: str) -> None:
+    (line,) = mistakes(COMPLETE[Process.SYNC] | {"CLERK_SECRET_KEY": key}, Process.SYNC)
+
+    assert line.startswith(f"CLERK_SECRET_KEY {complaint}")
+    assert "hunter2" not in line
+    assert key not in line.partition("; expected")[0] or key == "sk_test_"
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://api.clerk.com", "https://api.clerk.com"),
+        ("https://api.clerk.com/", "https://api.clerk.com"),
+        ("http://127.0.0.1:8081", "http://127.0.0.1:8081"),
+        ("http://localhost:8081/clerk/", "http://localhost:8081/clerk"),
+    ],
+)
+def test_the_api_is_asked_over_https_or_on_this_machine(url: str, expected: str) -> None:
+    assert expected == sync(CLERK_API_URL=url).api_url
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.clerk.com",
+        "http://127.0.0.1.example.com",
+        "ftp://api.clerk.com",
+        "https://api.clerk.com?x",
+        "https://api.clerk.com#x",
+        "https://me:hunter2@api.clerk.com",
+        "api.clerk.com",
+    ],
+)
+def test_the_api_is_asked_nowhere_else(url: str) -> None:
+    (line,) = mistakes(COMPLETE[Process.SYNC] | {"CLERK_API_URL": url}, Process.SYNC)
+
+    assert line.startswith("CLERK_API_URL ")
+    assert "hunter2" not in line
+
+
+def test_the_settings_of_migrate_and_sync_do_not_show_their_secrets() -> None:
+    shown = repr(sync()) + repr(DatabaseSettings.from_environ(COMPLETE[Process.MIGRATE]))
+
+    assert SECRET_KEY not in shown
+    assert "hunter2" not in shown
+
+
 # --- unknown variables -------------------------------------------------------
 
 
@@ -909,19 +1224,26 @@ def test_a_port_of_the_operators_own_invention_is_refused(name: str) -> None:
 # --- whatever the environment holds ------------------------------------------
 
 NAMES = sorted({name for each in SETTINGS for name in (each.name, each.file_name)})
-SECRETS = {"SERVICE_AUTH_TOKEN": TOKEN, "CLERK_JWT_KEY": PEM}
+SECRETS = {
+    "SERVICE_AUTH_TOKEN": TOKEN,
+    "CLERK_JWT_KEY": PEM,
+    "CLERK_WEBHOOK_SIGNING_SECRET": SIGNING_SECRET,
+    "DATABASE_URL": DATABASE_URL,
+    "CLERK_SECRET_KEY": SECRET_KEY,
+}
 
 
 def check_nothing_else_escapes(environ: dict[str, str], *secrets: str) -> None:
-    lines: tuple[str, ...]
-    try:
-        lines = (repr(AuthzSettings.from_environ(environ)),)
-    except ConfigurationError as error:
-        lines = error.mistakes
-    shown = "\n".join(lines)
-    assert shown
-    assert all(line.isprintable() for line in lines)
-    assert not [secret for secret in secrets if secret in shown]
+    for process in Process:
+        lines: tuple[str, ...]
+        try:
+            lines = (repr(READERS[process](environ)),)
+        except ConfigurationError as error:
+            lines = error.mistakes
+        shown = "\n".join(lines)
+        assert shown
+        assert all(line.isprintable() for line in lines)
+        assert not [secret for secret in secrets if secret in shown]
 
 
 @given(st.sampled_from(NAMES), st.text(st.characters()))
@@ -935,7 +1257,7 @@ def test_one_hostile_value_is_refused_or_harmless(name: str, text: str) -> None:
     """
     environ = {"WICKETGATE_SESSION_COOKIES": "true"} | EVERYTHING | SECRETS | {name: text}
 
-    check_nothing_else_escapes(environ, TOKEN, PEM)
+    check_nothing_else_escapes(environ, *SECRETS.values())
 
 
 @given(
@@ -979,10 +1301,10 @@ def test_an_accepted_origin_is_kept_as_it_is(text: str) -> None:
 def test_the_table_has_one_whole_row_for_each_setting() -> None:
     head, rule, *rows = settings_table().splitlines()
 
-    assert head == "| variable | meaning | default |"
-    assert rule == "|---|---|---|"
+    assert head == "| variable | process | meaning | default |"
+    assert rule == "|---|---|---|---|"
     assert len(rows) == len(SETTINGS)
-    assert all(row.count("|") == 4 for row in rows)
+    assert all(row.count("|") == 5 for row in rows)
     assert all(f"`{each.name}`" in row for each, row in zip(SETTINGS, rows, strict=True))
 
 
@@ -990,7 +1312,12 @@ def test_the_table_names_the_twins_of_secrets_only() -> None:
     table = settings_table()
 
     assert "`SERVICE_AUTH_TOKEN_FILE`" in table
+    assert "`DATABASE_URL_FILE` | webhooks, migrate, sync |" in table
     assert "`CLERK_ISSUER_FILE`" not in table
+
+
+def test_every_setting_is_read_by_somebody() -> None:
+    assert [each.name for each in SETTINGS if not each.processes] == []
 
 
 def test_no_setting_is_listed_twice() -> None:

@@ -1,67 +1,68 @@
 """What deliveries do to the database.
 
-Every delivery is one statement, durable when the call returns: the guarded change
-and the note of it, both or neither. Whether a change is stale is decided by that
-statement and never here, because two replicas may be at the same user at once.
+Every delivery is part of one statement, durable when the call returns: the guarded
+change and the note of it, both or neither. Whether a change is stale is decided by
+that statement and never here, because two replicas may be at the same user at once.
 
 A row that Postgres refuses would be refused on every retry. It becomes a dead
 letter, and the deliveries after it are not held up.
 """
 
-from collections.abc import AsyncIterator, Mapping
+import asyncio
+from collections.abc import AsyncIterator, Hashable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
-from typing import Any, Final, assert_never
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
 
 from psycopg import AsyncConnection
 from psycopg.types.json import Jsonb
 
 from wicketgate.core.delivery import Delivery, Outcome
-from wicketgate.core.event import (
-    Change,
-    Ignored,
-    MembershipDeleted,
-    MembershipUpserted,
-    Milliseconds,
-    OrganizationDeleted,
-    OrganizationUpserted,
-    SessionEnded,
-    Unusable,
-    UserDeleted,
-    UserProfile,
-    UserUpserted,
-)
+from wicketgate.core.event import Unusable, UserProfile, UserUpserted
 from wicketgate.errors import DependencyError
 from wicketgate.sql import DEFAULT_SCHEMA, migrations
-from wicketgate.sql.faults import ROW_FAULTS, row_fault
+from wicketgate.sql.batcher import Batcher
+from wicketgate.sql.changes import Single, arrival_of, note_of, statement_for
+from wicketgate.sql.faults import ROW_FAULTS, RowLockedError, row_fault
 from wicketgate.sql.pool import Pool, open_pool
 
 POOL_SIZE: Final = 8
-"""More connections commit no faster; on two cores, fewer do not keep the disk busy."""
 TIMEOUT_SECONDS: Final = 4.0
 """Leaves a second of the five in which a sender must have its answer."""
 RETENTION_DAYS: Final = 30
 """Longer than the 28 hours of Svix's retries, and about as long as Svix keeps a body."""
 PRUNE_BATCH: Final = 1000
+BATCH_SIZE: Final = 32
+"""Beyond 16 hardly cheaper; and all of them wait for the slowest."""
+BATCH_LANES: Final = 4
+"""At most half the pool: what does not go in batches must not wait for them."""
 
-_RowChange = (
-    UserUpserted
-    | UserDeleted
-    | OrganizationUpserted
-    | OrganizationDeleted
-    | MembershipUpserted
-    | MembershipDeleted
-)
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
+
+@dataclass(frozen=True, slots=True)
+class _Arrival:
+    delivery: Delivery
+    profile: UserProfile
+
+    def keys(self) -> frozenset[Hashable]:
+        """Return what it touches; a statement cannot touch a row twice."""
+        return frozenset((self.delivery.message_id, self.profile.clerk_user_id))
 
 
 class PostgresStore:
     """The users' side of the database: takes deliveries, answers what became of them."""
 
-    def __init__(self, pool: Pool, *, schema: str) -> None:
+    def __init__(self, pool: Pool, *, schema: str, lanes: int = BATCH_LANES) -> None:
         """Store through `pool`, whose tables are in `schema`; see `open_store`."""
         self._pool = pool
         self._schema = schema
+        self._batcher: Batcher[_Arrival, Outcome] = Batcher(
+            self._upsert,
+            keys=_Arrival.keys,
+            lanes=lanes,
+            size=BATCH_SIZE,
+            seconds=pool.seconds,
+        )
 
     async def apply(self, delivery: Delivery) -> Outcome:
         """Do what `delivery` says, once, however often it comes.
@@ -74,17 +75,13 @@ class PostgresStore:
                 Delivering again is safe. Nothing else is raised, and not after more
                 than the store's time limit.
         """
-
-        async def work(connection: AsyncConnection) -> Outcome:
-            content = delivery.event.content
-            if isinstance(content, Unusable):
-                return await self._bury(connection, delivery, content.why)
-            try:
-                return await self._apply(connection, delivery, content)
-            except ROW_FAULTS as error:
-                return await self._bury(connection, delivery, row_fault(error))
-
-        return await self._pool.run(work)
+        match delivery.event.content:
+            case UserUpserted(profile):
+                return await self._batcher.submit(_Arrival(delivery, profile))
+            case Unusable(why):
+                return await self._pool.run(partial(self._bury, delivery, why))
+            case content:
+                return await self._pool.run(partial(self._apply, delivery, content))
 
     async def is_ready(self) -> bool:
         """Return whether Postgres answers and has every table that we know.
@@ -119,42 +116,69 @@ class PostgresStore:
         """
         total = 0
         for name in ("prune_webhook_deliveries", "prune_dead_letters"):
-            parameters = {
-                "days": older_than_days,
-                "batch": batch,
-                "lock": f"{self._schema}:{name}",
-            }
-            while count := await self._delete(name, parameters):
+            lock = f"{self._schema}:{name}"
+            limits = {"days": older_than_days, "batch": batch, "lock": lock}
+            count = batch
+            while count == batch:
+                count = await self._pool.run(partial(self._delete, name, limits))
                 total += count
-                if count < batch:
-                    break
         return total
 
-    async def _delete(self, name: str, parameters: Mapping[str, Any]) -> int:
-        async def work(connection: AsyncConnection) -> int:
-            cursor = await connection.execute(self._pool.query(name), parameters)
-            return cursor.rowcount
+    async def close(self) -> None:
+        """Drop what is under way."""
+        await self._batcher.close()
 
-        return await self._pool.run(work)
+    async def _upsert(self, arrivals: Sequence[_Arrival]) -> Sequence[Outcome | DependencyError]:
+        try:
+            return await self._pool.run(partial(self._upsert_together, arrivals))
+        except (*ROW_FAULTS, RowLockedError):
+            # One of them spoils it for all. Alone, it spoils it for itself.
+            return await asyncio.gather(*map(self._upsert_alone, arrivals))
+
+    async def _upsert_alone(self, arrival: _Arrival) -> Outcome | DependencyError:
+        async def work(connection: AsyncConnection) -> Outcome:
+            try:
+                (outcome,) = await self._upsert_together([arrival], connection)
+            except ROW_FAULTS as error:
+                return await self._bury(arrival.delivery, row_fault(error), connection)
+            return outcome
+
+        try:
+            return await self._pool.run(work)
+        except DependencyError as error:
+            return error
+
+    async def _upsert_together(
+        self, arrivals: Sequence[_Arrival], connection: AsyncConnection
+    ) -> list[Outcome]:
+        rows = Jsonb([arrival_of(each.delivery, each.profile) for each in arrivals])
+        statement = self._pool.query("upsert_users")
+        cursor = await connection.execute(statement, {"deliveries": rows})
+        changed: dict[str, bool] = dict(await cursor.fetchall())
+        return [_outcome(has_changed=changed[each.delivery.message_id]) for each in arrivals]
 
     async def _apply(
-        self, connection: AsyncConnection, delivery: Delivery, content: Change | Ignored
+        self, delivery: Delivery, content: Single, connection: AsyncConnection
     ) -> Outcome:
-        note = _note(delivery)
-        if isinstance(content, Ignored | SessionEnded):
-            outcome = Outcome.IGNORED if isinstance(content, Ignored) else Outcome.RECORDED
-            note["outcome"] = outcome
-            await connection.execute(self._pool.query("record_outcome"), note)
-            return outcome
-        name, row = _statement(content, delivery.event.event_at)
-        cursor = await connection.execute(self._pool.query(f"{name}+record_change"), row | note)
-        changed = await cursor.fetchone()
-        return Outcome.APPLIED if changed == (True,) else Outcome.STALE
+        statement = statement_for(delivery, content)
+        try:
+            cursor = await connection.execute(self._pool.query(statement.name), statement.values)
+            if statement.outcome is not None:
+                return statement.outcome
+            return _outcome(has_changed=await cursor.fetchone() == (True,))
+        except ROW_FAULTS as error:
+            return await self._bury(delivery, row_fault(error), connection)
 
-    async def _bury(self, connection: AsyncConnection, delivery: Delivery, why: str) -> Outcome:
-        note = _note(delivery) | {"why": why}
-        await connection.execute(self._pool.query("record_dead_letter"), note)
+    async def _bury(self, delivery: Delivery, why: str, connection: AsyncConnection) -> Outcome:
+        letter = note_of(delivery) | {"why": why}
+        await connection.execute(self._pool.query("record_dead_letter"), letter)
         return Outcome.DEAD
+
+    async def _delete(
+        self, name: str, limits: Mapping[str, Any], connection: AsyncConnection
+    ) -> int:
+        cursor = await connection.execute(self._pool.query(name), limits)
+        return cursor.rowcount
 
 
 @asynccontextmanager
@@ -179,59 +203,12 @@ async def open_store(
     async with open_pool(
         database_url, schema=schema, size=pool_size, seconds=timeout_seconds
     ) as pool:
-        yield PostgresStore(pool, schema=schema)
+        store = PostgresStore(pool, schema=schema, lanes=max(1, min(BATCH_LANES, pool_size // 2)))
+        try:
+            yield store
+        finally:
+            await store.close()
 
 
-def _note(delivery: Delivery) -> dict[str, Any]:
-    event = delivery.event
-    return {
-        "svix_id": delivery.message_id,
-        "type": event.type,
-        "event_at": moment(event.event_at) if event.event_at else None,
-    }
-
-
-def _statement(
-    change: _RowChange,
-    event_at: Milliseconds,
-) -> tuple[str, dict[str, Any]]:
-    match change:
-        case UserUpserted():
-            return "upsert_user", _guarded(_row(change.profile), event_at)
-        case OrganizationUpserted():
-            return "upsert_organization", _guarded(_row(change), event_at)
-        case MembershipUpserted():
-            return "upsert_membership", _guarded(_row(change), event_at)
-        case UserDeleted():
-            return "delete_user", _buried(_row(change), event_at)
-        case OrganizationDeleted():
-            return "delete_organization", _buried(_row(change), event_at)
-        case MembershipDeleted():
-            return "delete_membership", _buried(_row(change), event_at)
-        case _:
-            assert_never(change)
-
-
-def _row(record: UserProfile | _RowChange) -> dict[str, Any]:
-    # Not `asdict`: its deep copies cost more than all else here.
-    return {name: getattr(record, name) for name in record.__slots__}
-
-
-def _guarded(row: dict[str, Any], event_at: Milliseconds) -> dict[str, Any]:
-    created_at = row["clerk_created_at"]
-    return row | {
-        "public_metadata": Jsonb(row["public_metadata"]),
-        "clerk_created_at": moment(created_at) if created_at else None,
-        "clerk_updated_at": moment(row["clerk_updated_at"]),
-        "guard_event_at": moment(event_at),
-    }
-
-
-def _buried(row: dict[str, Any], event_at: Milliseconds) -> dict[str, Any]:
-    # An event that does not say when it happened happened at the latest now.
-    return row | {"deleted_at": moment(event_at) if event_at else datetime.now(UTC)}
-
-
-def moment(milliseconds: Milliseconds) -> datetime:
-    """Return the time, exactly: a float would lose microseconds, and the guard compares."""
-    return _EPOCH + timedelta(milliseconds=milliseconds)
+def _outcome(*, has_changed: bool) -> Outcome:
+    return Outcome.APPLIED if has_changed else Outcome.STALE

@@ -10,7 +10,7 @@ Postgres itself sees to it that nothing else is written.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -24,11 +24,11 @@ from wicketgate.errors import EnvironmentFaultError
 from wicketgate.sql import DEFAULT_SCHEMA, query
 from wicketgate.sql.connection import bounded, checked_schema, connected
 from wicketgate.sql.faults import ROW_FAULTS, database_fault
+from wicketgate.sql.rows import EPOCH, moment, user_row
 
 TIMEOUT_SECONDS: Final = 60.0
 """Nobody waits for an answer here; a count over millions of rows takes seconds."""
 
-_EPOCH: Final = datetime.fromtimestamp(0, UTC)
 _NO_RUN: Final = 0
 _ANOTHER: Final = "another wicketgate sync is under way in this database: wait until it is done"
 
@@ -83,7 +83,7 @@ class PostgresMirror:
             found = await (await self._execute("sync_resume", parameters)).fetchone()
             if found is None:
                 found = await (await self._execute("sync_start", parameters)).fetchone()
-            run: tuple[int, datetime, str | None, int, bool] = found or (0, _EPOCH, None, 0, False)
+            run: tuple[int, datetime, str | None, int, bool] = found or (0, EPOCH, None, 0, False)
             return run
 
         run_id, started_at, after, position, is_listed = await self._bounded(work)
@@ -113,7 +113,7 @@ class PostgresMirror:
         """
         cursor = progress.cursor
         parameters = self._run | {
-            "event_at": _EPOCH + timedelta(milliseconds=event_at),
+            "event_at": moment(event_at),
             "cursor": None if cursor is None else cursor.after,
             "position": 0 if cursor is None else cursor.position,
             "is_listed": progress.is_listed,
@@ -161,7 +161,7 @@ class PostgresMirror:
         Raises:
             DependencyError: Postgres failed; then none was made.
         """
-        deleted_at = _EPOCH + timedelta(milliseconds=event_at)
+        deleted_at = moment(event_at)
         await self._write("sync_bury", {"ids": list(ids), "deleted_at": deleted_at})
 
     async def finish(self) -> None:
@@ -190,7 +190,7 @@ class PostgresMirror:
         self, profiles: Sequence[UserProfile], parameters: Mapping[str, Any]
     ) -> dict[UserId, Effect]:
         name = "sync_page+sync_preview" if self._is_dry_run else "sync_page+sync_save"
-        page = Jsonb([_row(profile) for profile in profiles])
+        page = Jsonb([user_row(profile) for profile in profiles])
         try:
             async with self._connection.transaction():
                 cursor = await self._execute(name, {**parameters, "profiles": page})
@@ -213,7 +213,7 @@ class PostgresMirror:
         async def mapped() -> Result:
             try:
                 return await work()
-            except (psycopg.Error, UnicodeEncodeError) as error:
+            except psycopg.Error as error:
                 raise database_fault(error) from error
 
         return await bounded(mapped(), seconds=self._seconds)
@@ -250,15 +250,3 @@ async def open_mirror(
             is_dry_run=dry_run,
             timeout_seconds=timeout_seconds,
         )
-
-
-def _row(profile: UserProfile) -> dict[str, Any]:
-    created_at, updated_at = profile.clerk_created_at, profile.clerk_updated_at
-    return {name: getattr(profile, name) for name in profile.__slots__} | {
-        "clerk_created_at": _moment(created_at) if created_at else None,
-        "clerk_updated_at": _moment(updated_at),
-    }
-
-
-def _moment(milliseconds: Milliseconds) -> str:
-    return (_EPOCH + timedelta(milliseconds=milliseconds)).isoformat()

@@ -35,8 +35,6 @@ from wicketgate.core.webhook import (
 )
 from wicketgate.errors import DependencyError
 
-_KEEPALIVE_SECONDS: Final = 75.0
-"""Also the longest time that a request's headers may take; nginx' own default."""
 _LINGERING_SECONDS: Final = 2.0
 """How long what is left of a refused body is read, so that the answer arrives."""
 
@@ -77,12 +75,14 @@ class Limits:
         body_bytes: Clerk's largest bodies are far below 1 MiB.
         read_seconds: For the whole body, however slowly it drips.
         apply_seconds: For the store; with the answer it stays under 5 s.
+        idle_seconds: From one request to the next; also for all of a request's headers.
         concurrent: Deliveries under way at once; each may hold a whole body.
     """
 
     body_bytes: int = 1_048_576
     read_seconds: float = 10.0
     apply_seconds: float = 4.5
+    idle_seconds: float = 75.0
     concurrent: int = 256
 
 
@@ -136,7 +136,7 @@ class Receiver:
             logger=_ServerLog(self._recorder),
             # The signature is over the bytes that were sent.
             auto_decompress=False,
-            keepalive_timeout=_KEEPALIVE_SECONDS,
+            keepalive_timeout=self._limits.idle_seconds,
             lingering_time=_LINGERING_SECONDS,
         )
 

@@ -11,6 +11,7 @@ import structlog
 from aiohttp import web
 
 from wicketgate import __version__
+from wicketgate.adapters.library_log import capture_library_logs
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.postgres import open_store
 from wicketgate.adapters.receiver import Receiver, Store
@@ -49,6 +50,7 @@ async def run_webhooks(settings: WebhooksSettings, *, log_stream: TextIO) -> Non
         lambda: float(stream.dropped),
     )
     log = instruments.log
+    capture_library_logs(log)
     stopping = Stopping()
     stopping.listen(asyncio.get_running_loop())
     health = Health()
@@ -63,8 +65,10 @@ async def run_webhooks(settings: WebhooksSettings, *, log_stream: TextIO) -> Non
         )
         readiness = Readiness(store.is_ready, log)
         prune = partial(store.prune, older_than_days=settings.retention_days)
-        await stack.enter_async_context(_repeating(readiness.look, READINESS_SECONDS, log))
-        await stack.enter_async_context(_repeating(prune, PRUNE_SECONDS, log))
+        await stack.enter_async_context(
+            _repeating("readiness", readiness.look, READINESS_SECONDS, log)
+        )
+        await stack.enter_async_context(_repeating("pruning", prune, PRUNE_SECONDS, log))
         components = {"store": lambda: readiness.is_ready, "accepting": lambda: health.is_open}
         admin = await stack.enter_async_context(
             admin_listener(
@@ -169,6 +173,7 @@ def _receiver(settings: WebhooksSettings, store: Store, telemetry: WebhookTeleme
 
 @asynccontextmanager
 async def _repeating(
+    name: str,
     work: Callable[[], Coroutine[Any, Any, object]],
     seconds: float,
     log: structlog.typing.FilteringBoundLogger,
@@ -180,10 +185,10 @@ async def _repeating(
             try:
                 await work()
             except DependencyError as error:
-                log.warning("not done", error=str(error))
+                log.warning("task failed", task=name, error=str(error))
             except Exception as error:  # noqa: BLE001 - the next time it may go well
                 # No traceback: it may quote a row.
-                log.error("not done", error=type(error).__name__)  # noqa: TRY400
+                log.error("task failed", task=name, error=type(error).__name__)  # noqa: TRY400
             await asyncio.sleep(seconds)
 
     task = asyncio.create_task(repeat())

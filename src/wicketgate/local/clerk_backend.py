@@ -67,7 +67,7 @@ class ClerkBackend:
     Attributes:
         users: Everybody, by id.
         cursors: How it treats ``starting_after``.
-        refusals: What is answered to the next requests, one each.
+        refusals: What is answered to the next requests, one each; `None` is the truth.
         asked: Every request, oldest first.
     """
 
@@ -75,7 +75,7 @@ class ClerkBackend:
         """Have no users yet, and take `secret_key` alone."""
         self.users: dict[str, Document] = {}
         self.cursors = Cursors.TAKEN
-        self.refusals: deque[Refusal] = deque()
+        self.refusals: deque[Refusal | None] = deque()
         self.asked: list[Asked] = []
         self._authorization = f"Bearer {secret_key}"
         self._instance_id = instance_id
@@ -98,8 +98,9 @@ class ClerkBackend:
         async def admit(request: web.Request) -> web.Response:
             version = request.headers.get("clerk-api-version")
             self.asked.append(Asked(request.path, request.rel_url.raw_query_string, version))
-            if self.refusals:
-                return _refused(self.refusals.popleft())
+            refusal = self.refusals.popleft() if self.refusals else None
+            if refusal is not None:
+                return _refused(refusal)
             if request.headers.get("authorization") != self._authorization:
                 return error(401, "clerk_key_invalid", "The provided Clerk Secret Key is invalid.")
             return handler(request)

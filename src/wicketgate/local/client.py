@@ -37,7 +37,8 @@ class Reply:
     @property
     def reason(self) -> str:
         """The ``reason`` of the problem document; empty when it is none."""
-        if ("content-type", "application/problem+json") not in self.headers:
+        kind = dict(self.headers).get("content-type", "")
+        if kind.partition(";")[0] != "application/problem+json":
             return ""
         with suppress(ValueError):
             document = json.loads(self.body)

@@ -73,10 +73,15 @@ async def send_event(wish: EventWish, *, say: Callable[[str], None]) -> int:
     """Send one event, once; return the exit status.
 
     Raises:
-        ConfigurationError: only one of `url` and `secret_file` is given, or the
-            file cannot be used.
+        ConfigurationError: the type is none of `EVENT_TYPES`, only one of `url` and
+            `secret_file` is given, or the file cannot be used.
         EnvironmentFaultError: nobody takes deliveries there.
     """
+    if wish.type not in EVENT_TYPES:
+        msg = f"{wish.type!r} is not an event that can be sent; expected one of " + ", ".join(
+            EVENT_TYPES
+        )
+        raise ConfigurationError(msg)
     endpoint = _endpoint(wish)
     user_id = wish.user_id or user_id_of(wish.email)
     message = Message.of(body_of(wish, user_id, now=int(time.time() * 1000)))

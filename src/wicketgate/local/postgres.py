@@ -14,6 +14,8 @@ import shutil
 import signal
 import stat
 import sys
+import time
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +24,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from wicketgate.errors import EnvironmentFaultError
-from wicketgate.local.child import ChildProcess
+from wicketgate.local.child import TAIL_LINES, ChildProcess
 from wicketgate.local.ports import LOOPBACK, free_ports
 
 OVERRIDE: Final = "PG_BIN"
@@ -89,9 +91,17 @@ class EmbeddedPostgres:
     port: int
     directory: Path
 
-    def __init__(self, binaries: Path | None = None) -> None:
-        """Prepare to run the Postgres in `binaries`; by default see `find_postgres`."""
+    def __init__(
+        self, binaries: Path | None = None, *, settings: Mapping[str, str] | None = None
+    ) -> None:
+        """Prepare to run Postgres.
+
+        Args:
+            binaries: The directory of its programs; by default see `find_postgres`.
+            settings: Of its configuration, to add or replace.
+        """
         self._binaries = binaries
+        self._settings = settings or {}
         self._password = secrets.token_hex(16)
         self._temporary: TemporaryDirectory[str] | None = None
         self._child: ChildProcess | None = None
@@ -150,21 +160,21 @@ class EmbeddedPostgres:
         if self._child is None:
             msg = "this Postgres has no cluster: open its context first"
             raise EnvironmentFaultError(msg)
-        async with asyncio.timeout(2 * START_SECONDS):
-            while True:
-                await self._child.start()
-                try:
-                    await self._child.wait_until(
-                        self._is_ready, seconds=START_SECONDS, what="ready"
-                    )
-                except EnvironmentFaultError as error:
-                    await self._child.kill()
-                    # The workers of one that was killed need a moment to notice.
-                    if _STILL_IN_USE not in str(error).splitlines()[-2:]:
-                        raise
-                    await asyncio.sleep(_RETRY_SECONDS)
-                else:
-                    return
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            written = len(self.log)
+            await self._child.start()
+            try:
+                await self._child.wait_until(self._is_ready, seconds=START_SECONDS, what="ready")
+            except EnvironmentFaultError:
+                await self._child.kill()
+                # The workers of one that was killed need a moment to notice.
+                is_early = _STILL_IN_USE in self.log[written:]
+                if not is_early or time.monotonic() > deadline:
+                    raise
+                await asyncio.sleep(_RETRY_SECONDS)
+            else:
+                return
 
     async def stop(self) -> None:
         """Stop it: clients are sent away, what was committed stays. Harmless when stopped."""
@@ -198,17 +208,22 @@ class EmbeddedPostgres:
         os.chown(password, uid, gid)
         run = (sys.executable, "-I", "-S", "-c", _RUN, str(uid), str(gid))
         cluster = str(self.directory / "data")
-        # Not synced to disk, unlike all that follows: if we fail here, nothing is lost.
-        initdb = ChildProcess(
-            "initdb",
-            (*run, binaries / "initdb", "-D", cluster, f"--pwfile={password}", *_INITDB),
-            directory=self.directory,
-            environment=_ENVIRONMENT,
+        # Not synced to disk, unlike all that follows: there is nothing in it to lose.
+        await _initialize(
+            (*run, binaries / "initdb", "-D", cluster, f"--pwfile={password}", *_INITDB)
         )
-        await _run_to_its_end(initdb)
+        settings = (f"--{name}={value}" for name, value in self._settings.items())
         self._child = ChildProcess(
             "postgres",
-            (*run, binaries / "postgres", "-D", cluster, f"--port={self.port}", *_POSTGRES),
+            (
+                *run,
+                binaries / "postgres",
+                "-D",
+                cluster,
+                f"--port={self.port}",
+                *_POSTGRES,
+                *settings,
+            ),
             directory=self.directory,
             environment=_ENVIRONMENT,
         )
@@ -228,19 +243,31 @@ class EmbeddedPostgres:
                 self._temporary.cleanup()
 
 
-async def _run_to_its_end(program: ChildProcess) -> None:
-    await program.start()
+async def _initialize(command: Sequence[str | Path]) -> None:
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            env=_ENVIRONMENT,
+        )
+    except OSError as error:
+        msg = f"initdb cannot be run: {error.strerror}"
+        raise EnvironmentFaultError(msg) from None
     try:
         async with asyncio.timeout(START_SECONDS):
-            while program.is_running:
-                await asyncio.sleep(_RETRY_SECONDS / 10)
+            output, _ = await process.communicate()
     except TimeoutError:
-        msg = f"{program.name} did not end within {START_SECONDS:g} s; it wrote:\n{program.tail}"
+        msg = f"initdb did not end within {START_SECONDS:g} s"
         raise EnvironmentFaultError(msg) from None
     finally:
-        await program.stop()
-    if program.returncode:
-        msg = f"{program.name} ended with status {program.returncode}; it wrote:\n{program.tail}"
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        lines = output.decode("utf-8", "replace").splitlines()[-TAIL_LINES:]
+        msg = "\n".join((f"initdb ended with status {process.returncode}; it wrote:", *lines))
         raise EnvironmentFaultError(msg)
 
 
@@ -264,7 +291,8 @@ def _copy(binaries: Path, to: Path) -> Path:
     """Copy an installation, and the libraries of the wheel that it is part of."""
     installed = binaries.resolve().parent
     package = to / installed.parent.name
-    shutil.copytree(installed, package / installed.name, symlinks=True)
+    not_run = shutil.ignore_patterns("include")
+    shutil.copytree(installed, package / installed.name, symlinks=True, ignore=not_run)
     libraries = installed.parent.parent / _WHEEL_LIBRARIES
     if libraries.is_dir():
         shutil.copytree(libraries, to / _WHEEL_LIBRARIES, symlinks=True)

@@ -67,10 +67,19 @@ def checked_schema(name: str) -> str:
     return name
 
 
-async def limit_statements(connection: AsyncConnection, *, seconds: float) -> None:
-    """Have Postgres itself end every statement on `connection` that takes longer."""
+async def limit_statements(
+    connection: AsyncConnection, *, seconds: float, lock_seconds: float = 0
+) -> None:
+    """Have Postgres itself end every statement on `connection` that takes longer.
+
+    Args:
+        connection: In autocommit.
+        seconds: For all of a statement.
+        lock_seconds: For each lock that it waits for; 0 means no limit.
+    """
     await connection.execute(
-        "SELECT set_config('statement_timeout', %s, false)", [f"{int(seconds * 1000)}ms"]
+        "SELECT set_config('statement_timeout', %s, false), set_config('lock_timeout', %s, false)",
+        [f"{int(seconds * 1000)}ms", f"{int(lock_seconds * 1000)}ms"],
     )
 
 

@@ -24,10 +24,16 @@ ROW_FAULTS: Final = (
     # An address too long for its index; metadata nested too deeply to be read.
     errors.ProgramLimitExceeded,
     errors.StatementTooComplex,
-    # A lone surrogate, which psycopg meets before Postgres does.
-    UnicodeEncodeError,
+    # What cannot even be sent: a lone surrogate, a number or a nesting beyond Python's limits.
+    ValueError,
+    RecursionError,
 )
 """Raised for what a row holds. The connection is as good as before."""
+
+
+class RowLockedError(DependencyError):
+    """Somebody else holds a row and does not let it go."""
+
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]+")
 _LONGEST: Final = 300
@@ -40,7 +46,6 @@ _NEXT_STEPS: Final = (
     (errors.InsufficientPrivilege, "this role may not do that: see the roles script"),
     (errors.ReadOnlySqlTransaction, "it is read-only: DATABASE_URL must name the primary"),
     (errors.QueryCanceled, "the statement took too long"),
-    (errors.LockNotAvailable, "a lock was not to be had in time"),
     (errors.TooManyConnections, "it has no connection left"),
     (PoolTimeout, "no connection was to be had in time: it is down, or overloaded"),
 )
@@ -55,6 +60,8 @@ def row_fault(error: Exception) -> str:
 
 def database_fault(error: Exception) -> DependencyError:
     """Return the error to raise instead of `error`: one line, with the next step if known."""
+    if isinstance(error, errors.LockNotAvailable):
+        return RowLockedError("Postgres failed: a row is locked, and was not let go in time")
     for kind, next_step in _NEXT_STEPS:
         if isinstance(error, kind):
             return DependencyError(f"Postgres failed: {next_step}")

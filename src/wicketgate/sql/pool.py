@@ -13,7 +13,7 @@ from functools import partial
 from typing import Any, Final, Self, TypeVar
 
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, errors
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 from wicketgate.sql import query
@@ -33,6 +33,9 @@ RECONNECT_SECONDS: Final = 4.0
 They double each time, and would be minutes after an outage of some minutes.
 """
 CLOSE_SECONDS: Final = 1.0
+
+_HARMLESS: Final = (*ROW_FAULTS, errors.LockNotAvailable, errors.QueryCanceled)
+"""After these a connection is as good as before."""
 
 Result = TypeVar("Result")
 
@@ -61,6 +64,11 @@ class Pool:
         self._schema = schema
         self._seconds = seconds
 
+    @property
+    def seconds(self) -> float:
+        """How long one use of a connection may take."""
+        return self._seconds
+
     def query(self, name: str) -> bytes:
         """Return a statement; see `wicketgate.sql.query`."""
         return query(name, self._schema)
@@ -85,7 +93,7 @@ class Pool:
                 async with self._connections.connection(timeout=seconds) as connection:
                     try:
                         return await work(connection)
-                    except ROW_FAULTS:
+                    except _HARMLESS:
                         raise
                     except (psycopg.Error, asyncio.CancelledError):
                         # Whatever state it is in, the next caller shall not find it:
@@ -126,7 +134,9 @@ async def open_pool(
         conninfo_of(database_url),
         connection_class=_watched(faults),
         kwargs={"autocommit": True},
-        configure=partial(limit_statements, seconds=seconds - 3 * GRACE_SECONDS),
+        configure=partial(
+            limit_statements, seconds=seconds - 3 * GRACE_SECONDS, lock_seconds=seconds / 4
+        ),
         min_size=size,
         max_size=size,
         open=False,
