@@ -6,9 +6,11 @@ databases. A test gets a copy of a template that was migrated once.
 
 import asyncio
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -23,8 +25,10 @@ from wicketgate.local.postgres import EmbeddedPostgres
 
 Row = dict[str, Any]
 
-_FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "4GB"}
-"""Nobody needs these databases after a power cut; copying one takes half the time."""
+_FAST = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
+"""Nobody needs these databases after a power cut."""
+_MEMORY = Path("/dev/shm")  # noqa: S108 - a directory is made in it
+_ENOUGH_BYTES = 2**30
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def running_server() -> Iterator[Server]:
     # A loop of its own: it lives longer than the loop of any test.
     with asyncio.Runner() as runner:
         given = os.environ.get("DATABASE_URL")
-        postgres = None if given else EmbeddedPostgres(settings=_FAST)
+        postgres = None if given else EmbeddedPostgres(parent=_fast_directory(), settings=_FAST)
         try:
             if postgres is not None:
                 runner.run(postgres.__aenter__())
@@ -107,3 +111,11 @@ def running_server() -> Iterator[Server]:
         finally:
             if postgres is not None:
                 runner.run(postgres.__aexit__(None, None, None))
+
+
+def _fast_directory() -> Path | None:
+    """Return where files are kept in memory: to copy a database takes a tenth of the time."""
+    with suppress(OSError):
+        if os.access(_MEMORY, os.W_OK) and shutil.disk_usage(_MEMORY).free > _ENOUGH_BYTES:
+            return _MEMORY
+    return None

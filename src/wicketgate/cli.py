@@ -22,6 +22,7 @@ from wicketgate.settings import (
     WebhooksSettings,
     settings_of,
 )
+from wicketgate.settings.tls_files import require_usable
 
 USAGE_ERROR: Final = 2
 
@@ -216,6 +217,8 @@ def _environment(process: Process) -> str:
 
 def _authz(parsed: argparse.Namespace) -> int:
     settings = AuthzSettings.from_environ(os.environ)
+    if settings.tls is not None:
+        require_usable(settings.tls)
     if parsed.check:
         print("the settings are good")
         return 0
@@ -236,8 +239,18 @@ def _webhooks(parsed: argparse.Namespace) -> int:
     # Imported late: Svix' library takes a second that --help and mistakes need not wait for.
     from wicketgate.app.webhooks import run_webhooks  # noqa: PLC0415
 
-    asyncio.run(run_webhooks(settings, log_stream=sys.stderr))
+    with asyncio.Runner(loop_factory=_event_loop()) as runner:
+        runner.run(run_webhooks(settings, log_stream=sys.stderr))
     return 0
+
+
+def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Return the faster event loop where it is to be had; `None` for asyncio's own."""
+    try:
+        import uvloop  # noqa: PLC0415 - there is none for some platforms
+    except ModuleNotFoundError:
+        return None
+    return uvloop.new_event_loop
 
 
 def _migrate(parsed: argparse.Namespace) -> int:

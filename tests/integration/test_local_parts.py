@@ -8,8 +8,9 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
@@ -429,22 +430,34 @@ async def test_the_command_prints_what_to_paste_and_ctrl_c_stops_everything(
     assert process.returncode == 0
 
 
+@pytest.fixture
+def temporary() -> Iterator[Path]:
+    """A directory into which Postgres gets, too, which is nobody's when we are root."""
+    with TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+def contents(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
 @pytest.mark.envoy
-async def test_the_command_can_be_ended_while_it_is_starting(tmp_path: Path) -> None:
+async def test_the_command_can_be_ended_while_it_is_starting(
+    tmp_path: Path, temporary: Path
+) -> None:
     """
     What had been started by then is stopped, and its files are removed.
     """
-    temporary = tmp_path / "temporary"
-    temporary.mkdir()
     process = local_command(tmp_path, TMPDIR=str(temporary))
     await process.start()
     try:
         await process.wait_until(says(process, "starting Envoy"), seconds=40, what="starting")
-        assert list(temporary.iterdir())
+        assert contents(temporary)
 
         await process.interrupt(signal.SIGTERM)
 
-        assert not list(temporary.iterdir())
+        assert not contents(temporary)
     finally:
         await process.stop()
     assert process.returncode == 0

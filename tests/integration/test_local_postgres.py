@@ -13,7 +13,8 @@ import pytest
 
 from database import Database
 from wicketgate.errors import EnvironmentFaultError
-from wicketgate.local.postgres import OVERRIDE, EmbeddedPostgres, find_postgres
+from wicketgate.local.postgres import EmbeddedPostgres
+from wicketgate.local.postgres_binaries import OVERRIDE, find_postgres
 
 PARENT = """
 import asyncio

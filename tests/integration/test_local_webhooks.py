@@ -22,6 +22,7 @@ from wicketgate.errors import ConfigurationError, EnvironmentFaultError
 from wicketgate.local.child import ChildProcess
 from wicketgate.local.clerk import ClerkDouble
 from wicketgate.local.clerk_instance import ClerkInstance, new_key
+from wicketgate.local.clerk_users import new_id
 from wicketgate.local.event_command import (
     EVENT_TYPES,
     EventWish,
@@ -235,7 +236,7 @@ async def test_no_receiver_is_told(tmp_path: Path) -> None:
 async def run(directory: Path, environment: dict[str, str], *arguments: str) -> ChildProcess:
     """Run one ``wicketgate local event`` to its end."""
     child = ChildProcess(
-        f"event-{len(list(directory.iterdir()))}",
+        f"event-{new_id('')}",
         (sys.executable, "-m", "wicketgate", "local", "event", *arguments),
         directory=directory,
         environment=environment,

@@ -124,11 +124,12 @@ async def test_a_certificate_that_cannot_be_used_is_told_and_exits_2(
         WICKETGATE_TLS_KEY_FILE=str(certificate),
     )
 
-    status, said = await refusal(variables)
+    for arguments in ((), ("authz", "--check")):
+        status, said = await refusal(variables, *arguments)
 
-    assert status == 2
-    assert "Traceback" not in said
-    assert "WICKETGATE_TLS_CERT_FILE" in said
+        assert status == 2
+        assert "Traceback" not in said
+        assert "WICKETGATE_TLS_CERT_FILE" in said
 
 
 async def test_check_tells_that_the_settings_are_good(world: World) -> None:

@@ -37,9 +37,9 @@ from wicketgate.errors import ConfigurationError, DependencyError
 from wicketgate.local.postgres import EmbeddedPostgres
 from wicketgate.sql import Migration, migrations
 
-SECONDS = 1.5
+SECONDS = 2.0
 """The time limit of the stores that are kept waiting."""
-SLACK = 0.5
+SLACK = 1.0
 """For a machine that is busy."""
 
 USERS = (
@@ -88,7 +88,8 @@ def story(user: str, *, with_deletion: bool) -> list[Delivery]:
         upserted(user, version=T0 + 5, at=T0 + 11, first_name="third"),
     ]
     if with_deletion:
-        events.append(deleted(user))
+        # Before the last version, as it may look with clocks that differ.
+        events.append(deleted(user, at=T0 + 3))
     return events * 2
 
 
@@ -612,7 +613,8 @@ async def test_a_postgres_that_hangs_is_given_up_in_time() -> None:
                 said = await asyncio.gather(
                     refusal(store, upserted("user_2")), refusal(store, deleted("user_3"))
                 )
-                assert ["no answer" in each for each in said] == [True, True]
+                # Or no connection: perhaps the pool had only one when time stopped.
+                assert [each[:19] for each in said] == ["Postgres failed: no"] * 2
                 assert not await store.is_ready()
             finally:
                 for pid in alive:

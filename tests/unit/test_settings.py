@@ -174,7 +174,47 @@ def test_all_mistakes_are_reported_at_once() -> None:
     ]
 
 
-CHECKS = ("CLERK_AUTHORIZED_PARTIES", "CLERK_AUDIENCE")
+CHECKS = (
+    "CLERK_AUTHORIZED_PARTIES",
+    "CLERK_AUDIENCE",
+    "WICKETGATE_IMPERSONATION",
+    "WICKETGATE_TLS_CERT_FILE",
+    "WICKETGATE_TLS_KEY_FILE",
+    "WICKETGATE_TLS_CLIENT_CA_FILE",
+    "WICKETGATE_TLS_ALLOWED_SANS",
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("CLERK_AUTHORISED_PARTIES", "CLERK_AUTHORIZED_PARTIES"),
+        ("CLERK_AUTHORIZED_PARTY", "CLERK_AUTHORIZED_PARTIES"),
+        ("CLERK_AUDIENCES", "CLERK_AUDIENCE"),
+        ("CLERK_ISSUERS", "CLERK_ISSUER"),
+    ],
+)
+def test_a_misspelt_variable_of_clerk_s_is_no_check_that_is_silently_not_made(
+    name: str, meant: str
+) -> None:
+    assert mistakes(MINIMAL | {name: "x"}) == (
+        f"{name} is not read by anything; did you mean {meant}?",
+    )
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "CLERK_SECRET_KEY",
+        "CLERK_SIGN_IN_URL",
+        "CLERK_ENCRYPTION_KEY",
+        "CLERK_WEBHOOK_SECRET",
+        "CLERK_JWT_KEY_FILE_BACKUP_PATH",
+        "WICKETGATE_ENVOY",
+    ],
+)
+def test_a_variable_that_others_read_is_none_of_our_business(name: str) -> None:
+    AuthzSettings.from_environ(MINIMAL | {name: "x"})
 
 
 @pytest.mark.parametrize("name", CHECKS)

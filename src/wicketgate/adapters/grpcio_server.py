@@ -7,7 +7,6 @@ Source: gRPC health checking protocol; Envoy ``grpc_health_check``.
 """
 
 import asyncio
-import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from wicketgate.adapters.envoy import SERVICE
-from wicketgate.errors import ConfigurationError, EnvironmentFaultError
+from wicketgate.errors import EnvironmentFaultError
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """A Check over the limit is a gRPC error, which ``failure_mode_allow`` may turn into
@@ -31,10 +30,6 @@ _OPTIONS: Final = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
 )
-
-
-_NO_PASSWORD: Final = ""
-"""An encrypted key is a mistake to report, not a prompt on the terminal."""
 
 
 class Checker(Protocol):
@@ -98,7 +93,7 @@ class GrpcServer:
 
         Raises:
             EnvironmentFaultError: the address cannot be listened on.
-            ConfigurationError: the TLS files cannot be used.
+            OSError: a TLS file cannot be read.
         """
         await self.set_serving(serving=False)
         await _require_free(self._address)
@@ -171,7 +166,6 @@ def _sans(context: "grpc.aio.ServicerContext[bytes, bytes]") -> set[str]:
 
 def _credentials(tls: TlsIdentity) -> grpc.ServerCredentials:
     """Return credentials that follow the certificate files as they are renewed."""
-    _require_usable(tls)
     read = _reader(tls)
     return grpc.dynamic_ssl_server_credentials(
         read(),
@@ -208,31 +202,3 @@ def _if_changed(
         return None
 
     return fetch
-
-
-def _require_usable(tls: TlsIdentity) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    mistakes = []
-    try:
-        context.load_cert_chain(tls.certificate, tls.key, password=_NO_PASSWORD)
-    except (OSError, ssl.SSLError) as error:
-        mistakes.append(
-            f"WICKETGATE_TLS_CERT_FILE and WICKETGATE_TLS_KEY_FILE: {_why(error)}; expected "
-            f"a PEM certificate chain and its private key ({tls.certificate}, {tls.key})"
-        )
-    if tls.client_ca is not None:
-        try:
-            context.load_verify_locations(tls.client_ca)
-        except (OSError, ssl.SSLError) as error:
-            mistakes.append(
-                f"WICKETGATE_TLS_CLIENT_CA_FILE: {_why(error)}; expected a PEM bundle of "
-                f"certificate authorities ({tls.client_ca})"
-            )
-    if mistakes:
-        raise ConfigurationError(*mistakes)
-
-
-def _why(error: OSError) -> str:
-    if isinstance(error, ssl.SSLError):
-        return (error.reason or "not usable").replace("_", " ").lower()
-    return (error.strerror or type(error).__name__).lower()

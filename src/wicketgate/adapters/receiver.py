@@ -15,6 +15,7 @@ details); Svix, "Receiving webhooks" (an answer within 15 s).
 import asyncio
 import logging
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
@@ -152,11 +153,13 @@ class Receiver:
         except Exception as error:  # noqa: BLE001 - answered 500, the delivery might be lost
             receipt = Receipt(Failure.INTERNAL, detail=_place(error))
         applied = receipt.verdict is Outcome.APPLIED and receipt.event_at
-        self._recorder.record(
-            receipt,
-            seconds=self._timer() - started,
-            lag_seconds=max(0.0, self._clock() - receipt.event_at / 1000) if applied else None,
-        )
+        # What was committed is committed, whether or not it can be written down.
+        with suppress(Exception):
+            self._recorder.record(
+                receipt,
+                seconds=self._timer() - started,
+                lag_seconds=max(0.0, self._clock() - receipt.event_at / 1000) if applied else None,
+            )
         said = answer_to(receipt)
         response = web.Response(
             status=said.status, headers=dict(said.headers), text=said.body or None

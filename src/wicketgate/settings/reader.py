@@ -7,7 +7,7 @@ because the token itself is easily pasted there.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from typing import Final, TypeVar
 
@@ -29,6 +29,13 @@ _SERVICE_LINK: Final = re.compile(
 _SERVICE_LINK_PORT: Final = re.compile(r"(?:tcp|udp|sctp)://")
 """``<SERVICE>_PORT`` is told from somebody's own invention by its value."""
 
+FOREIGN: Final = frozenset({"WICKETGATE_ENVOY"})
+"""What `wicketgate local` reads beside the settings of the processes."""
+
+CLERK_PREFIX: Final = "CLERK_"
+"""Others read variables of this name, too; only what is nearly ours is a mistake."""
+
+_VERY_NEAR: Final = 0.9
 _NEAR: Final = 0.75
 """Above this a name is a slip of the pen: POLICY_FILE is not meant to be TLS_KEY_FILE."""
 
@@ -108,10 +115,11 @@ class EnvironReader:
         # The processes often share one environment, and so the settings of all are known.
         known = [name for name in BY_NAME if name.startswith(PREFIX)]
         for name in sorted(self._texts):
-            if name.startswith(PREFIX) and name not in known:
+            if name.startswith(PREFIX) and name not in {*known, *FOREIGN}:
                 if _is_service_link(name, self.text(name)):
                     continue
                 self._mistakes.append(_unknown(name, known))
+        self._mistakes += _misspelt(self._texts)
         if self._mistakes:
             raise ConfigurationError(*self._mistakes)
 
@@ -146,13 +154,27 @@ def _is_service_link(name: str, text: str) -> bool:
     return _SERVICE_LINK.fullmatch(name) is not None
 
 
+def _misspelt(names: Iterable[str]) -> list[str]:
+    """Complain about variables that are nearly one of Clerk's: a check that is not made."""
+    known = [name for name in BY_NAME if name.startswith(CLERK_PREFIX)]
+    twins = {BY_NAME[name].file_name for name in known}
+    complaints = []
+    for name in sorted(names):
+        if not name.startswith(CLERK_PREFIX) or name in {*known, *twins}:
+            continue
+        near = get_close_matches(name, known, n=1, cutoff=_VERY_NEAR)
+        if near:
+            complaints.append(f"{name} is not read by anything; did you mean {near[0]}?")
+    return complaints
+
+
 def _unknown(name: str, known: list[str]) -> str:
     # Compared without the prefix, which would make everything alike.
     stems = [each.removeprefix(PREFIX) for each in known]
     near = get_close_matches(name.removeprefix(PREFIX).upper(), stems, n=1, cutoff=_NEAR)
     shown = name if name.isidentifier() and name.isascii() else quoted(name)
     if not near:
-        return f"{shown} is not a setting of this version; expected one of the README's table"
+        return f"{shown} is not a setting of this version; see wicketgate COMMAND --help"
     meant = PREFIX + near[0]
     return (
         f"{shown} is not a setting; did you mean {meant}? "

@@ -95,7 +95,10 @@ class Pool:
                         return await work(connection)
                     except _HARMLESS:
                         raise
-                    except (psycopg.Error, asyncio.CancelledError):
+                    except asyncio.CancelledError:
+                        await connection.close()
+                        raise
+                    except psycopg.Error:
                         # Whatever state it is in, the next caller shall not find it:
                         # perhaps it leads to what is a read-only standby by now.
                         was_lost = connection.closed
@@ -125,9 +128,9 @@ async def open_pool(
     Raises:
         ConfigurationError: `database_url` or `schema` cannot be used.
     """
-    # psycopg_pool logs what we tell the caller, and without a handler Python would
+    # psycopg logs what we tell the caller, and without a handler Python would
     # write it to stderr, between our own lines.
-    logging.getLogger("psycopg.pool").addHandler(logging.NullHandler())
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())
     seconds = max(seconds, MIN_SECONDS)
     faults: deque[psycopg.Error] = deque(maxlen=1)
     connections = AsyncConnectionPool(
