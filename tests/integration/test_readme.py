@@ -54,7 +54,7 @@ async def test_the_snippet_is_a_filter_that_envoy_takes(tmp_path: Path) -> None:
     """
     Put in place of the filter of envoy.yaml, whose cluster it names.
     """
-    (snippet,) = yaml.safe_load(block("yaml", AUTHZ_FILTER))
+    (snippet,) = yaml.safe_load(block("yaml", "transport_api_version"))
     document = yaml.safe_load(envoy_document())
     for listener in document["static_resources"]["listeners"]:
         manager = listener["filter_chains"][0]["filters"][0]["typed_config"]
