@@ -46,8 +46,9 @@ demo: $(STAMP) ## Show the whole system at work: real Envoy, real tokens, a scri
 
 test: $(STAMP) ## Run every test; every branch of the core must be covered
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run -m pytest
-	@$(BIN)/coverage report --include='src/wicketgate/core/*' --fail-under=100
+	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest tests/unit tests/conformance
+	@$(BIN)/coverage report --fail-under=100
+	@$(BIN)/pytest tests/contract tests/integration
 
 test-matrix: $(STAMP) $(ENVOYS:%=.envoys/%/.stamp) ## Run the tests that start Envoy against every supported Envoy
 	@failed=; \

@@ -4,7 +4,8 @@ Every line and label is made from an allowlist of fields, so there is nothing
 to redact. Labels are values of enums: never a path, a user or a ``kid``.
 """
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TextIO, cast
 
 import structlog
@@ -39,6 +40,14 @@ class LineStream(Protocol):
         """Make sure that it is written."""
 
 
+_encode: Final = json.JSONEncoder(default=repr, separators=(",", ":")).encode
+
+
+def _encoded(event: Mapping[str, object], **_: object) -> str:
+    """Return a log line; ``json.dumps`` would make an encoder for each."""
+    return _encode(event)
+
+
 def make_log(stream: LineStream, *, level: str) -> structlog.typing.FilteringBoundLogger:
     """Return a logger that writes one JSON object a line to `stream`."""
     log: structlog.typing.FilteringBoundLogger = structlog.wrap_logger(
@@ -46,7 +55,7 @@ def make_log(stream: LineStream, *, level: str) -> structlog.typing.FilteringBou
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.processors.JSONRenderer(),
+            structlog.processors.JSONRenderer(serializer=_encoded),
         ],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
