@@ -40,6 +40,7 @@ SCHEMA = "wicketgate"
 LONG = "--long" in sys.argv[1:]
 DELIVERIES = 200_000 if LONG else 20_000
 CHUNK = DELIVERIES // 10
+BARE_CHUNK = 2_000
 LARGE_TABLE = 1_000_000 if LONG else 100_000
 UPSERTS = 2_000
 
@@ -108,22 +109,12 @@ async def deliver(port: int, requests: list[bytes]) -> list[float]:
 
 
 @asynccontextmanager
-async def receiver(database_url: str) -> AsyncIterator[Receiver]:
-    """Run ``wicketgate webhooks`` for as long as the context lasts."""
-    port, admin = free_ports(2)
+async def receiver(port: int, *command: str, **settings: str) -> AsyncIterator[Receiver]:
+    """Run a receiver for as long as the context lasts."""
     ours = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL")
     clean = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "wicketgate", "webhooks"),
-        env=clean
-        | {
-            "DATABASE_URL": database_url,
-            "CLERK_WEBHOOK_SIGNING_SECRET": SECRET,
-            "WICKETGATE_WEBHOOKS_ADDRESS": f"127.0.0.1:{port}",
-            "WICKETGATE_WEBHOOKS_ADMIN_ADDRESS": f"127.0.0.1:{admin}",
-            "WICKETGATE_DRAIN_SECONDS": "0",
-        },
-        stderr=asyncio.subprocess.DEVNULL,
+        *(sys.executable, *command), env=clean | settings, stderr=asyncio.subprocess.DEVNULL
     )
     try:
         async with asyncio.timeout(20):
@@ -142,30 +133,56 @@ async def receiver(database_url: str) -> AsyncIterator[Receiver]:
 
 
 async def rate(database_url: str) -> None:
-    """Measure deliveries a second, and memory from the first chunk to the last."""
+    """Measure deliveries a second beside the bare receiver, and memory over all of them."""
     webhook = Webhook(SECRET)
-    rates, waits, memory = [], [], []
-    async with receiver(database_url) as subject:
+    rates: list[float] = []
+    bare_rates: list[float] = []
+    waits, memory = [], []
+    port, admin, bare_port = free_ports(3)
+    product = receiver(
+        port,
+        *("-m", "wicketgate", "webhooks"),
+        DATABASE_URL=database_url,
+        CLERK_WEBHOOK_SIGNING_SECRET=SECRET,
+        WICKETGATE_WEBHOOKS_ADDRESS=f"127.0.0.1:{port}",
+        WICKETGATE_WEBHOOKS_ADMIN_ADDRESS=f"127.0.0.1:{admin}",
+        WICKETGATE_DRAIN_SECONDS="0",
+    )
+    bare = receiver(bare_port, "benchmarks/bare_receiver.py", str(bare_port), SECRET, database_url)
+    async with product as subject, bare:
         for chunk in range(DELIVERIES // CHUNK):
-            requests = [request_of(webhook, next(numbers)) for _ in range(CHUNK)]
-            started = time.perf_counter()
-            took = await deliver(subject.port, requests)
-            rates.append(CHUNK / (time.perf_counter() - started))
+            took, speed = await timed(subject.port, webhook, CHUNK)
+            rates.append(speed)
             waits += took
             memory.append(subject.memory_mib())
-            print(f"chunk {chunk + 1}: {rates[-1]:.0f}/s", file=sys.stderr)
+            _, speed = await timed(bare_port, webhook, BARE_CHUNK)
+            bare_rates.append(speed)
+            print(f"chunk {chunk + 1}: {rates[-1]:.0f}/s, bare {speed:.0f}/s", file=sys.stderr)
+    bare_users = BARE_CHUNK * (DELIVERIES // CHUNK)
+    expected = {"users": DELIVERIES + bare_users, "webhook_deliveries": DELIVERIES}
     async with await psycopg.AsyncConnection.connect(database_url) as connection:
-        for table in ("users", "webhook_deliveries"):
-            cursor = await connection.execute(
-                SQL("SELECT count(*) FROM {}").format(Identifier(SCHEMA, table))
-            )
-            assert await cursor.fetchone() == (DELIVERIES,), table
+        for table, rows in expected.items():
+            count_rows = SQL("SELECT count(*) FROM {}").format(Identifier(SCHEMA, table))
+            cursor = await connection.execute(count_rows)
+            assert await cursor.fetchone() == (rows,), table
     waits.sort()
     p50, p99 = (waits[int(len(waits) * share)] * 1000 for share in (0.5, 0.99))
+    median, bare_median = statistics.median(rates), statistics.median(bare_rates)
     print(f"deliveries: {DELIVERIES} over {CONNECTIONS} connections, every one durable")
-    print(f"rate: {statistics.median(rates):.0f}/s (min {min(rates):.0f}, max {max(rates):.0f})")
+    print(f"rate: {median:.0f}/s (min {min(rates):.0f}, max {max(rates):.0f})")
+    print(
+        f"a bare upsert, in turns with it: {bare_median:.0f}/s; {median / bare_median:.2f} times"
+    )
     print(f"latency: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
     print(f"memory: {memory[0]:.0f} MiB after the first tenth, {memory[-1]:.0f} MiB at the end")
+
+
+async def timed(port: int, webhook: Webhook, deliveries: int) -> tuple[list[float], float]:
+    """Deliver; return the seconds that each took, and how many went in one."""
+    requests = [request_of(webhook, next(numbers)) for _ in range(deliveries)]
+    started = time.perf_counter()
+    took = await deliver(port, requests)
+    return took, deliveries / (time.perf_counter() - started)
 
 
 async def upsert_p50(database_url: str) -> float:
