@@ -382,6 +382,15 @@ class Receipts:
         self.lags.append(lag_seconds)
 
 
+class BrokenReceipts(Receipts):
+    """Keeps nothing, loudly."""
+
+    def record(self, receipt: Receipt, *, seconds: float, lag_seconds: float | None) -> None:
+        """Fail, as a full disk would."""
+        msg = f"{receipt} {seconds} {lag_seconds}"
+        raise OSError(msg)
+
+
 @dataclass
 class Receiving:
     """A receiver that listens."""
@@ -405,10 +414,11 @@ async def receiving(
     secrets: Sequence[str] = (SECRET,),
     clock: Any = time.time,  # noqa: ANN401 - any callable
     limits: Limits | None = None,
+    receipts: Receipts | None = None,
 ) -> AsyncIterator[Receiving]:
     """Run a receiver for as long as the context lasts."""
     store = store or FakeStore()
-    receipts = Receipts()
+    receipts = receipts or Receipts()
     receiver = Receiver(
         path=PATH,
         verifiers=[SvixVerifier(secret) for secret in secrets],

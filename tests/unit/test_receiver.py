@@ -21,6 +21,7 @@ from webhooks import (
     PATH,
     SECRET,
     USER_CREATED,
+    BrokenReceipts,
     Receipts,
     Receiving,
     as_received,
@@ -126,6 +127,17 @@ async def test_a_delivery_is_stored_and_then_answered() -> None:
     assert receiver.receipts.kept == [
         Receipt(Outcome.APPLIED, MESSAGE_ID, "user.created", EVENT_AT)
     ]
+
+
+async def test_a_receipt_that_cannot_be_kept_changes_no_answer() -> None:
+    """
+    What was committed must not be answered 500, and sent again for 28 hours.
+    """
+    async with receiving(receipts=BrokenReceipts()) as receiver:
+        answer = await post(receiver)
+
+    assert answer.status == 204
+    assert len(receiver.store.kept) == 1
 
 
 @pytest.mark.parametrize(
