@@ -30,11 +30,11 @@ from wicketgate.core.claims import TokenRules
 from wicketgate.core.decision import Judge
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
-from wicketgate.core.policy import RoutePolicy
+from wicketgate.core.policy.routes import RoutePolicy
 from wicketgate.core.record import Record
 from wicketgate.core.service_token import ServiceTokens
 from wicketgate.core.token import TokenVerifier
-from wicketgate.gate import Gate
+from wicketgate.gate import Gate, Rulebook
 from wicketgate.local.clerk_instance import USER, ClerkInstance
 from wicketgate.local.ports import free_ports
 
@@ -101,10 +101,12 @@ def gate_in_process(clerk: ClerkInstance, cache: int) -> Gate:
     """Return a gate without a transport and without a log."""
     rules = TokenRules(issuers=frozenset({clerk.issuer}))
     return Gate(
-        judge=Judge(
-            verifier=TokenVerifier(rules, cache_limit=cache), service_tokens=ServiceTokens()
+        rulebook=Rulebook(
+            Judge(
+                verifier=TokenVerifier(rules, cache_limit=cache), service_tokens=ServiceTokens()
+            ),
+            RoutePolicy(),
         ),
-        policy=RoutePolicy(),
         keys=PemKeys(KeySet.from_pem(clerk.public_pem)),
         responses=Responses(IdentityHeaders()),
         recorder=Silent(),

@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wicketgate.core.delivery import Delivery, MessageId, Outcome
-from wicketgate.core.policy import Misconfigured, Rule
+from wicketgate.core.policy.rule import Match, Refusal, Rule
 from wicketgate.core.request import HttpRequest
 
 
 @dataclass(frozen=True, slots=True)
 class FixedPolicy:
-    """Answers every request with the same rule."""
+    """Answers every request with the same rule; a bare one is for a public route."""
 
-    rule: Rule | Misconfigured
+    rule: Rule | Match | Refusal
 
-    def match(self, request: HttpRequest) -> Rule | Misconfigured:  # noqa: ARG002 - the seam's shape
+    def match(self, request: HttpRequest) -> Match | Refusal:  # noqa: ARG002 - the seam's shape
         """Return the rule, whatever `request` is."""
-        return self.rule
+        return Match(self.rule) if isinstance(self.rule, Rule) else self.rule
 
 
 @dataclass

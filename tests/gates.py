@@ -16,12 +16,13 @@ from envoy_data_plane.envoy.service.auth.v3 import (
 
 from conformance.table import World
 from wicketgate.adapters.envoy import Responses
-from wicketgate.core.decision import Judge, Policy
+from wicketgate.core.decision import Judge
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
-from wicketgate.core.policy import RoutePolicy
+from wicketgate.core.policy.routes import RoutePolicy
+from wicketgate.core.policy.rule import Policy
 from wicketgate.core.record import Record
-from wicketgate.gate import Gate, KeySource, Recorder
+from wicketgate.gate import Gate, KeySource, Recorder, Rulebook
 
 
 @dataclass
@@ -63,8 +64,7 @@ def make_gate(
 ) -> Gate:
     """Return a gate that stands in `world`, at its time."""
     return Gate(
-        judge=judge or world.judge(),
-        policy=policy or RoutePolicy(),
+        rulebook=Rulebook(judge or world.judge(), policy or RoutePolicy()),
         keys=keys or FakeKeys(world.keys()),
         responses=responses or Responses(IdentityHeaders()),
         recorder=recorder or FakeRecorder(),

@@ -6,13 +6,14 @@ once for the whole run: an RSA key costs a tenth of a second.
 
 from collections.abc import Mapping
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from hypothesis import HealthCheck, settings
 
 from fakes import FixedPolicy
-from wicketgate.core.claims import TokenRules
+from wicketgate.core.claims import Claims, SessionId, TokenRules, UserId
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.decision import (
     Allow,
@@ -20,17 +21,18 @@ from wicketgate.core.decision import (
     Deny,
     Judge,
     NeedKey,
-    Policy,
+    Service,
     Verdict,
     decide,
 )
 from wicketgate.core.keys import KeySet
-from wicketgate.core.policy import Misconfigured, Rule
+from wicketgate.core.policy.routes import Admission, route_rule
+from wicketgate.core.policy.rule import Exposure, Match, Policy, Refusal, Rule
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
-from wicketgate.core.service_token import ServiceTokens
+from wicketgate.core.service_token import ServiceToken, ServiceTokens
 from wicketgate.core.token import TokenVerifier
-from wicketgate.local.clerk_instance import ClerkInstance, new_key
+from wicketgate.local.clerk_instance import SESSION, USER, ClerkInstance, new_key
 
 NOW: Final = 1_790_000_000.0
 """POSIX seconds; a whole number, as ``iat`` is."""
@@ -39,7 +41,12 @@ ORIGIN: Final = "http://localhost:3000"
 SERVICE_TOKEN: Final = "an-internal-service-token-of-41-characters"
 CLERK_HOST: Final = "able-mole-1.clerk.accounts.dev"
 ISSUER: Final = f"https://{CLERK_HOST}"
-USER_RULE: Final = Rule("public:user")
+USER_RULE: Final = route_rule(Admission.USER, Exposure.PUBLIC)
+STATIC_SERVICE: Final = Service("static")
+"""Whoever shows `SERVICE_TOKEN`."""
+BILLING_TOKEN: Final = "a-token-of-the-tokens-file-for-billing"
+BILLING: Final = Service("billing")
+"""Whoever shows `BILLING_TOKEN`, where the judge knows `billing_token`."""
 
 # Slow is not wrong on a machine that runs other suites beside this one.
 bounded = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -76,41 +83,73 @@ def token(
     return clerk().mint(now=NOW, claims=claims, header=header)
 
 
+def claims_of(document: Mapping[str, Any]) -> Claims:
+    """Return verified claims of a token from `NOW` that says, beside who it is, `document`."""
+    return Claims(
+        user_id=UserId(USER),
+        session_id=SessionId(SESSION),
+        issued_at=NOW,
+        not_before=NOW,
+        expires_at=NOW + 60,
+        document=document,
+    )
+
+
 def rules(**overrides: Any) -> TokenRules:  # noqa: ANN401 - any field of the record
     """Return the default rules for `clerk`, with these fields replaced."""
     return TokenRules(**{"issuers": frozenset({ISSUER}), **overrides})
 
 
+def billing_token(**overrides: Any) -> ServiceToken:  # noqa: ANN401 - any field of the record
+    """Return what the tokens file says about `BILLING_TOKEN`, with these fields replaced."""
+    known = {
+        "name": BILLING.name,
+        "digest": sha256(BILLING_TOKEN.encode()).digest(),
+        "scopes": frozenset({"invoices"}),
+    }
+    return ServiceToken(**{**known, **overrides})
+
+
 def judge(
     token_rules: TokenRules | None = None,
     *,
-    service_tokens: tuple[str, ...] = (SERVICE_TOKEN,),
+    named: tuple[ServiceToken, ...] = (),
     cookies: CookieRules | None = None,
+    always_identify: bool = False,
 ) -> Judge:
-    """Return a judge with an empty cache."""
+    """Return a judge with an empty cache, who knows `SERVICE_TOKEN` and the `named`."""
     return Judge(
         verifier=TokenVerifier(token_rules or rules()),
-        service_tokens=ServiceTokens(service_tokens),
+        service_tokens=ServiceTokens([SERVICE_TOKEN], named),
         cookies=cookies,
+        always_identify=always_identify,
     )
+
+
+def route(admission: Admission, exposure: Exposure = Exposure.PUBLIC) -> Match:
+    """Return what a route with these words comes to."""
+    return Match(route_rule(admission, exposure), exposure)
 
 
 def request(
     bearer: str | None = None,
     *,
     method: str = "GET",
+    host: str = "api.example.com",
     target: str = "/",
     headers: Mapping[str, str] | None = None,
     context: Mapping[str, str] | None = None,
+    source_principal: str = "",
 ) -> HttpRequest:
     """Return a request; with `bearer`, that token is its credential."""
     credential = {} if bearer is None else {"authorization": f"Bearer {bearer}"}
     return HttpRequest(
         method=method,
-        host="api.example.com",
+        host=host,
         target=target,
         headers={**credential, **(headers or {})},
         context=context or {},
+        source_principal=source_principal,
     )
 
 
@@ -118,7 +157,7 @@ def decision_on(
     asked: HttpRequest,
     *,
     by: Judge | None = None,
-    rule: Rule | Misconfigured = USER_RULE,
+    rule: Rule | Match | Refusal = USER_RULE,
     policy: Policy | None = None,
     key_set: KeySet | None = None,
     revocations: Revocations = NO_REVOCATIONS,

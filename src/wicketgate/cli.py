@@ -13,16 +13,17 @@ from textwrap import wrap
 from typing import Final
 
 from wicketgate import __version__
+from wicketgate.app.rulebook import check_rules
 from wicketgate.errors import ConfigurationError, WicketgateError
+from wicketgate.policy_cli import add_policy
 from wicketgate.settings import (
-    AuthzSettings,
     DatabaseSettings,
     Process,
     SyncSettings,
     WebhooksSettings,
     settings_of,
 )
-from wicketgate.settings.tls_files import require_usable
+from wicketgate.tools.service_token_command import add_service_token
 
 USAGE_ERROR: Final = 2
 
@@ -84,7 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(parsed.run(parsed))
     except ConfigurationError as error:
-        _complain(f"{len(error.mistakes)} setting(s) cannot be used:", *error.mistakes)
+        heading = f"{len(error.mistakes)} setting(s) cannot be used:"
+        _complain(*([heading] if parsed.run in _READ_SETTINGS else []), *error.mistakes)
         return USAGE_ERROR
     except WicketgateError as error:
         _complain(str(error))
@@ -146,6 +148,8 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse to delete more of the users than this (default: 10)",
     )
     sync.set_defaults(run=_sync)
+    add_policy(commands.add_parser)
+    add_service_token(commands.add_parser)
     local = commands.add_parser(
         "local",
         help="run the whole system on this machine",
@@ -216,10 +220,8 @@ def _environment(process: Process) -> str:
 
 
 def _authz(parsed: argparse.Namespace) -> int:
-    settings = AuthzSettings.from_environ(os.environ)
-    if settings.tls is not None:
-        require_usable(settings.tls)
     if parsed.check:
+        check_rules(os.environ)
         print("the settings are good")
         return 0
     # gRPC's own complaints are not for operators; what matters is told by us.
@@ -227,12 +229,15 @@ def _authz(parsed: argparse.Namespace) -> int:
     # Imported late: gRPC takes half a second that --help and mistakes need not wait for.
     from wicketgate.app.authz import run_authz  # noqa: PLC0415
 
-    asyncio.run(run_authz(settings, log_stream=sys.stderr))
+    with asyncio.Runner(loop_factory=_event_loop()) as runner:
+        runner.run(
+            run_authz(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty())
+        )
     return 0
 
 
 def _webhooks(parsed: argparse.Namespace) -> int:
-    settings = WebhooksSettings.from_environ(os.environ)
+    WebhooksSettings.from_environ(os.environ)
     if parsed.check:
         print("the settings are good")
         return 0
@@ -240,7 +245,9 @@ def _webhooks(parsed: argparse.Namespace) -> int:
     from wicketgate.app.webhooks import run_webhooks  # noqa: PLC0415
 
     with asyncio.Runner(loop_factory=_event_loop()) as runner:
-        runner.run(run_webhooks(settings, log_stream=sys.stderr))
+        runner.run(
+            run_webhooks(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty())
+        )
     return 0
 
 
@@ -311,6 +318,10 @@ def _event(parsed: argparse.Namespace) -> int:
         secret_file=parsed.secret_file,
     )
     return asyncio.run(send_event(wish, say=print))
+
+
+_READ_SETTINGS: Final = (_authz, _webhooks, _migrate, _sync, _local)
+"""Commands whose mistakes are mostly in their settings."""
 
 
 def _complain(*lines: str) -> None:

@@ -9,15 +9,33 @@ transport would become a gRPC error, and what Envoy does with those is up to
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import Protocol
 
 from wicketgate.adapters.envoy import Responses, request_from
-from wicketgate.core.decision import Decision, Deny, Judge, NeedKey, Policy, Verdict, decide
+from wicketgate.core.decision import Decision, Deny, Judge, NeedKey, Verdict, decide
 from wicketgate.core.keys import KeySet
+from wicketgate.core.policy.rule import Policy
 from wicketgate.core.reason import Reason
 from wicketgate.core.record import Record, record_of
+from wicketgate.core.replay_record import Replay, Sampling, make_replay
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Rulebook:
+    """What a reload replaces, in one assignment.
+
+    Attributes:
+        judge: Verifier, service tokens and cookie rules.
+        policy: Finds the rule for a request.
+        claims: Claims that the policy reads beside those of Clerk.
+    """
+
+    judge: Judge
+    policy: Policy
+    claims: frozenset[str] = frozenset()
 
 
 class KeySource(Protocol):
@@ -44,36 +62,37 @@ class Gate:
     def __init__(
         self,
         *,
-        judge: Judge,
-        policy: Policy,
+        rulebook: Rulebook,
         keys: KeySource,
         responses: Responses,
         recorder: Recorder,
         clock: Callable[[], float],
         timer: Callable[[], float],
         decision_ids: Iterator[str],
+        replays: Sampling | None = None,
     ) -> None:
         """Make a gate.
 
         Args:
-            judge: Verifier, service tokens and cookie rules.
-            policy: Finds the rule for a request.
+            rulebook: What is judged by, until it is replaced.
             keys: The source of verification keys.
             responses: Serialises verdicts.
             recorder: Keeps a record of each.
             clock: POSIX seconds.
             timer: Monotonic seconds.
             decision_ids: Endless and unique.
+            replays: Tells whether what a replay needs is recorded as well; asked once
+                for each decision. `None` for never.
         """
-        self.policy = policy
+        self.rulebook = rulebook
         self.revocations = NO_REVOCATIONS
-        self._judge = judge
         self._keys = keys
         self._responses = responses
         self._recorder = recorder
         self._clock = clock
         self._timer = timer
         self._decision_ids = decision_ids
+        self._replays = replays
         self._last_resort = responses.serialise(
             Deny(Reason.INTERNAL_ERROR), decision_id="none", is_grpc=False
         )
@@ -111,10 +130,11 @@ class Gate:
             return self._fail(error, request, started)
 
     def _decide(self, request: HttpRequest) -> Decision:
+        rulebook = self.rulebook
         return decide(
             request,
-            judge=self._judge,
-            policy=self.policy,
+            judge=rulebook.judge,
+            policy=rulebook.policy,
             keys=self._keys.snapshot,
             revocations=self.revocations,
             now=self._clock(),
@@ -135,9 +155,20 @@ class Gate:
         with suppress(Exception):
             elapsed = self._timer() - started
             self._recorder.record(
-                record_of(verdict, request, decision_id=decision_id, seconds=elapsed)
+                record_of(
+                    verdict,
+                    request,
+                    decision_id=decision_id,
+                    seconds=elapsed,
+                    replay=self._replay(verdict, request),
+                )
             )
         return answer
+
+    def _replay(self, verdict: Verdict, request: HttpRequest | None) -> Replay | None:
+        if self._replays is None or request is None or not self._replays():
+            return None
+        return make_replay(verdict, request, self.rulebook.claims)
 
 
 def _broken(error: Exception) -> Deny:

@@ -1,7 +1,8 @@
 """When the process is open for Checks, and how it leaves.
 
-A signal stops the process: the first begins the drain, the second cuts it
-short. Health follows the keys: SERVING while there are any, NOT_SERVING for good
+SIGTERM and SIGINT stop the process: the first begins the drain, the second cuts
+it short. SIGHUP reloads, except on a terminal, where it means that the terminal
+closed. Health follows the keys: SERVING while there are any, NOT_SERVING for good
 once the drain has begun.
 
 Source: Envoy, "Health checking" (NOT_SERVING ejects a host at the next check).
@@ -9,6 +10,7 @@ Source: Envoy, "Health checking" (NOT_SERVING ejects a host at the next check).
 
 import asyncio
 import signal
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -49,10 +51,18 @@ class Stopping:
         self.requested = asyncio.Event()
         self.hurried = asyncio.Event()
 
-    def listen(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Take over SIGTERM, SIGINT and SIGHUP (a terminal that closes)."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+    def listen(
+        self, loop: asyncio.AbstractEventLoop, *, hangup: Callable[[], None] | None = None
+    ) -> None:
+        """Take over SIGTERM and SIGINT, and SIGHUP.
+
+        Args:
+            loop: Where the signals arrive.
+            hangup: What SIGHUP asks for; `None` stops, as for a terminal that closes.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.notice)
+        loop.add_signal_handler(signal.SIGHUP, hangup or self.notice)
 
     def notice(self) -> None:
         """Take one signal: the first asks to stop, any further to hurry."""

@@ -5,7 +5,7 @@ import pytest
 from conformance.table import ROWS, Row, World
 from wicketgate.core.decision import Allow, Deny, NeedKey, decide
 from wicketgate.core.identity import IdentityHeaders
-from wicketgate.core.policy import RoutePolicy
+from wicketgate.core.policy.routes import RoutePolicy
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS
@@ -34,9 +34,7 @@ def test_decide_gives_the_row_s_verdict(row: Row, world: World) -> None:
         assert row.status == ANSWERS[verdict.reason].status
     else:
         assert isinstance(verdict, Allow)
-        plan = IdentityHeaders().plan(
-            verdict.principal, carries_service_token=verdict.carries_service_token
-        )
+        plan = IdentityHeaders().plan(verdict)
         assert row.identity == dict(plan.set)
         assert row.authorization_arrives == ("authorization" not in plan.remove)
 

@@ -15,7 +15,8 @@ from certificates import Authority, Pair
 from conformance.table import World, bearer
 from gates import check_request, denial, make_gate
 from processes import check, code
-from wicketgate.adapters.grpcio_server import GrpcServer, TlsIdentity
+from wicketgate.adapters.grpcio_server import GrpcServer
+from wicketgate.grpc.endpoint import TlsIdentity
 
 ENVOY = "spiffe://mesh/ns/edge/sa/envoy"
 

@@ -19,19 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from conformance.table import SESSION
-from tokens import bounded
+from tokens import STATIC_SERVICE, USER_RULE, bounded
 from wicketgate.adapters.envoy import Responses, request_from
 from wicketgate.core.claims import Claims, SessionId, UserId
-from wicketgate.core.decision import ANONYMOUS, STATIC_SERVICE, Allow, Deny, Principal, User
+from wicketgate.core.decision import ANONYMOUS, Allow, Deny, Principal, User
 from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
-from wicketgate.core.policy import Rule
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD, Reason
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz-_:", min_size=1, max_size=12)
 OCTETS = st.binary(max_size=20)
 USER_ID = UserId("user_2abc")
-RULE = Rule("public:user")
 USER = User(
     Claims(
         user_id=USER_ID,
@@ -190,7 +188,7 @@ SET: Mapping[str, tuple[Principal, dict[str, str]]] = {
 def test_an_allow_has_code_0_and_overwrites(kind: str) -> None:
     principal, expected = SET[kind]
 
-    response = decoded(Allow(principal, RULE))
+    response = decoded(Allow(principal, USER_RULE))
 
     assert response.status is not None
     assert response.status.code == 0
@@ -211,7 +209,7 @@ def test_an_allow_removes_every_other_spelling(kind: str, aliases: tuple[str, ..
     """
     principal, _ = SET[kind]
 
-    ok = decoded(Allow(principal, RULE), aliases=aliases).ok_response
+    ok = decoded(Allow(principal, USER_RULE), aliases=aliases).ok_response
 
     assert ok is not None
     written = {option.header.key for option in ok.headers if option.header}
@@ -224,7 +222,7 @@ def test_an_allow_removes_every_other_spelling(kind: str, aliases: tuple[str, ..
 @pytest.mark.parametrize("reason", Reason)
 @pytest.mark.parametrize("error_response", [False, True])
 def test_no_denial_has_code_0(reason: Reason, *, error_response: bool) -> None:
-    response = decoded(Deny(reason, RULE), error_response=error_response)
+    response = decoded(Deny(reason, USER_RULE), error_response=error_response)
 
     assert response.status is not None
     assert response.status.code != 0
@@ -246,8 +244,8 @@ def test_metadata_names_the_user_and_the_decision() -> None:
         "rule": "public:user",
         "user_id": USER_ID,
     }
-    assert expected == metadata(decoded(Allow(USER, RULE)))
+    assert expected == metadata(decoded(Allow(USER, USER_RULE)))
 
 
 def test_metadata_names_nobody_who_was_not_verified() -> None:
-    assert "user_id" not in metadata(decoded(Deny(Reason.SIGNATURE_INVALID, RULE)))
+    assert "user_id" not in metadata(decoded(Deny(Reason.SIGNATURE_INVALID, USER_RULE)))

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from wicketgate.core.identity import STRIPPED, spellings_of
-from wicketgate.core.policy import Admission, Exposure
+from wicketgate.core.policy.routes import Admission
+from wicketgate.core.policy.rule import Exposure
 from wicketgate.errors import ConfigurationError, EnvironmentFaultError
 from wicketgate.local.client import Client
 from wicketgate.local.envoy import EnvoyProcess, find_envoy

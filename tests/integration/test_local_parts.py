@@ -22,6 +22,7 @@ from wicketgate.local.clerk import BACKEND_PATH, PUBLIC_PATH, SECRET_KEY, ClerkD
 from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import NO_ANSWER, Client, Reply, bearer
 from wicketgate.local.envoy_config import EnvoyOptions
+from wicketgate.local.policy_file import shipped_policy
 from wicketgate.local.ports import free_ports
 from wicketgate.local.stack import ORIGIN, LocalStack
 from wicketgate.local.table import Observed, Outcome, Table
@@ -299,7 +300,8 @@ async def test_the_tour_notices_an_envoy_that_fails_open() -> None:
     """
     out = io.StringIO()
 
-    async with LocalStack(options=EnvoyOptions(failure_mode_allow=True)) as stack:
+    options = EnvoyOptions(failure_mode_allow=True)
+    async with LocalStack(policy=shipped_policy(), options=options) as stack:
         assert not await run_tour(stack, Table(out, {}))
 
     wrong = [line for line in out.getvalue().splitlines() if line.startswith("NO")]

@@ -13,7 +13,7 @@ from wicketgate.adapters.envoy import Responses
 from wicketgate.core.decision import Verdict
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
-from wicketgate.core.policy import Rule
+from wicketgate.core.policy.rule import Match
 from wicketgate.core.record import Record
 from wicketgate.core.request import HttpRequest
 
@@ -26,7 +26,7 @@ def reason(response: CheckResponse) -> str:
 
 
 class BrokenPolicy:
-    def match(self, request: HttpRequest) -> Rule:
+    def match(self, request: HttpRequest) -> Match:
         raise RuntimeError(SECRET + request.host)
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
@@ -76,16 +78,55 @@ async def test_a_second_signal_cuts_the_drain_short() -> None:
     assert server.told == ["serving", "retire", "stop 0"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
-async def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+
+
+@contextmanager
+def listening(stopping: Stopping, hangup: Callable[[], None] | None = None) -> Iterator[None]:
     loop = asyncio.get_running_loop()
-    stopping = Stopping()
-    stopping.listen(loop)
+    stopping.listen(loop, hangup=hangup)
     try:
+        yield
+    finally:
+        for number in SIGNALS:
+            loop.remove_signal_handler(number)
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_signal_asks_to_stop(number: signal.Signals) -> None:
+    stopping = Stopping()
+    with listening(stopping):
         signal.raise_signal(number)
         await asyncio.wait_for(stopping.requested.wait(), 5)
-    finally:
-        for taken in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            loop.remove_signal_handler(taken)
 
     assert not stopping.hurried.is_set()
+
+
+@pytest.mark.parametrize("number", SIGNALS)
+async def test_a_second_signal_asks_to_hurry(number: signal.Signals) -> None:
+    stopping = Stopping()
+    stopping.notice()
+    with listening(stopping):
+        signal.raise_signal(number)
+        await asyncio.wait_for(stopping.hurried.wait(), 5)
+
+
+async def test_a_hangup_asks_for_what_it_is_said_to_ask_for_and_not_to_stop() -> None:
+    stopping = Stopping()
+    asked = asyncio.Event()
+    with listening(stopping, hangup=asked.set):
+        signal.raise_signal(signal.SIGHUP)
+        await asyncio.wait_for(asked.wait(), 5)
+
+    assert not stopping.requested.is_set()
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_whatever_a_hangup_asks_for_the_others_stop(number: signal.Signals) -> None:
+    stopping = Stopping()
+    asked = asyncio.Event()
+    with listening(stopping, hangup=asked.set):
+        signal.raise_signal(number)
+        await asyncio.wait_for(stopping.requested.wait(), 5)
+
+    assert not asked.is_set()

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from wicketgate.core.claims import PartyCheck
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.keys import KeySet
-from wicketgate.core.record import DecisionLog
+from wicketgate.core.record import DecisionDetail, DecisionLog
 from wicketgate.errors import ConfigurationError
 from wicketgate.local.clerk_instance import ClerkInstance
 from wicketgate.settings import (
@@ -29,6 +29,7 @@ from wicketgate.settings import (
     Transport,
     UnixAddress,
     WebhooksSettings,
+    files_of,
     settings_of,
     settings_table,
 )
@@ -144,6 +145,8 @@ def test_defaults_are_those_of_the_documentation() -> None:
     assert (settings.jwks_max_stale_seconds, settings.jwks_wait_seconds) == (86_400, 0.2)
     assert settings.token_cache_size == 10_000
     assert (settings.log_level, settings.decision_log) == (LogLevel.INFO, DecisionLog.ALL)
+    assert (settings.decision_detail, settings.replay_share) == (DecisionDetail.STANDARD, 1)
+    assert (settings.policy_file, settings.service_tokens_file) == (None, None)
     assert settings.identity_aliases == ()
     assert not settings.forward_service_token
     assert not settings.error_response
@@ -617,9 +620,10 @@ def test_impersonation_can_be_denied() -> None:
     [
         ("WICKETGATE_IMPERSONATION", "maybe", "allow or deny"),
         ("WICKETGATE_AZP_CHECK", "on", "off or if-present or required"),
-        ("WICKETGATE_TRANSPORT", "wire", "expected grpcio"),
+        ("WICKETGATE_TRANSPORT", "http", "expected grpcio"),
         ("WICKETGATE_LOG_LEVEL", "trace", "debug or info or warning or error"),
         ("WICKETGATE_DECISION_LOG", "none", "all or denied or off"),
+        ("WICKETGATE_DECISION_DETAIL", "all", "standard or replay"),
     ],
 )
 def test_a_word_that_is_no_choice_is_refused(name: str, text: str, expected: str) -> None:
@@ -627,9 +631,14 @@ def test_a_word_that_is_no_choice_is_refused(name: str, text: str, expected: str
 
 
 def test_choices_are_read_in_any_case() -> None:
-    settings = read(WICKETGATE_LOG_LEVEL="WARNING", WICKETGATE_DECISION_LOG="Denied")
+    settings = read(
+        WICKETGATE_LOG_LEVEL="WARNING",
+        WICKETGATE_DECISION_LOG="Denied",
+        WICKETGATE_DECISION_DETAIL="REPLAY",
+    )
 
     assert (settings.log_level, settings.decision_log) == (LogLevel.WARNING, DecisionLog.DENIED)
+    assert settings.decision_detail is DecisionDetail.REPLAY
 
 
 # --- numbers -----------------------------------------------------------------
@@ -676,6 +685,23 @@ def test_whatever_is_not_plain_digits_is_no_number(name: str, text: str) -> None
 def test_seconds_may_have_a_fraction_and_counts_may_not() -> None:
     assert read(WICKETGATE_JWKS_WAIT_SECONDS="0.05").jwks_wait_seconds == 0.05
     assert "whole number" in mistake(WICKETGATE_TOKEN_CACHE_SIZE="10.5")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"), [("0", 0.0), ("1", 1.0), ("1.0", 1.0), ("0.05", 0.05), ("00.5", 0.5)]
+)
+def test_a_share_is_a_number_from_0_to_1(text: str, expected: float) -> None:
+    assert expected == read(WICKETGATE_REPLAY_SHARE=text).replay_share
+
+
+@pytest.mark.parametrize(
+    "text", ["1.01", "2", "-0.5", "5%", ".5", "0.", "1e-3", "nan", "inf", "half", "\u0661"]
+)
+def test_what_is_no_share_is_refused(text: str) -> None:
+    line = mistake(WICKETGATE_REPLAY_SHARE=text)
+
+    assert line.startswith("WICKETGATE_REPLAY_SHARE is ")
+    assert "expected a share from 0 to 1, such as 0.05" in line
 
 
 def test_keys_must_live_longer_than_the_time_between_two_refreshes() -> None:
@@ -790,6 +816,57 @@ def test_half_of_tls_is_refused(given_names: tuple[str, ...], missing: str) -> N
     line = mistake(**{name: TLS[name] for name in names})
 
     assert line.startswith(f"WICKETGATE_TLS_{missing} is not set, but ")
+
+
+# --- files that are followed -------------------------------------------------
+
+FILES = {
+    "WICKETGATE_POLICY_FILE": "policy_file",
+    "WICKETGATE_SERVICE_TOKENS_FILE": "service_tokens_file",
+}
+
+
+@pytest.mark.parametrize(("name", "field"), FILES.items())
+@pytest.mark.parametrize("path", ["/etc/wicketgate/a b.yaml", "relative.yaml", "/no/where/é"])
+def test_a_file_is_named_and_not_opened(name: str, field: str, path: str) -> None:
+    assert getattr(read(**{name: f" {path}\n"}), field) == Path(path)
+
+
+@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("path", ["a\nb", "a\x00b", "\ud800", "a\x1b[2J"])
+def test_a_path_that_a_log_could_not_hold_is_refused(name: str, path: str) -> None:
+    line = mistake(**{name: path})
+
+    assert line.startswith(f"{name} is ")
+    assert "expected the path of a file, in printable characters" in line
+
+
+@pytest.mark.parametrize("process", Process)
+def test_every_file_that_a_process_reads_is_followed(process: Process) -> None:
+    """
+    But for the one that it writes.
+    """
+    names = {
+        name
+        for each in settings_of(process)
+        for name in ([each.file_name] if each.secret else [each.name])
+        if name.endswith("_FILE") and name != "WICKETGATE_JWKS_CACHE_FILE"
+    }
+    environ = {name: f" /run/{name}\n" for name in names}
+
+    assert set(files_of(environ, process)) == {Path(f"/run/{name}") for name in names}
+
+
+def test_files_of_other_processes_and_those_that_are_not_named_are_not_followed() -> None:
+    environ = {
+        "SERVICE_AUTH_TOKEN": TOKEN,
+        "SERVICE_AUTH_TOKEN_FILE": " ",
+        "WICKETGATE_POLICY_FILE": "a\x00b",
+        "DATABASE_URL_FILE": "/run/url",
+        "WICKETGATE_JWKS_CACHE_FILE": "/var/cache/jwks.json",
+    }
+
+    assert files_of(environ, Process.AUTHZ) == ()
 
 
 # --- cookies and headers -----------------------------------------------------
@@ -1227,7 +1304,7 @@ def test_a_slip_of_the_pen_is_answered_with_the_right_name(name: str, meant: str
     assert f"did you mean {meant}?" in mistake(**{name: "1"})
 
 
-@pytest.mark.parametrize("name", ["WICKETGATE_POLICY_FILE", "WICKETGATE_", "WICKETGATE_\x1b[2J"])
+@pytest.mark.parametrize("name", ["WICKETGATE_RATE_LIMIT", "WICKETGATE_", "WICKETGATE_\x1b[2J"])
 def test_a_name_that_resembles_nothing_is_refused_without_a_guess(name: str) -> None:
     line = mistake(**{name: "1"})
 

@@ -8,9 +8,11 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from wicketgate.adapters.telemetry import Telemetry, make_log
+from wicketgate.adapters.log_stream import ATOMIC_BYTES
+from wicketgate.adapters.telemetry import MAX_LINE, Telemetry, make_log
 from wicketgate.core.reason import Reason
-from wicketgate.core.record import DecisionLog, Record
+from wicketgate.core.record import MAX_SHADOWS, DecisionLog, Record
+from wicketgate.core.replay_record import Replay
 
 DENIED = Record(
     decision_id="d-1",
@@ -32,6 +34,19 @@ ALLOWED = Record(
     detail="",
     seconds=0.000_125,
 )
+REPLAY = Replay(
+    method="GET",
+    host="api.example.com",
+    path="/orgs/7",
+    is_path_cut=False,
+    context={"exposure": "internal"},
+    headers=("x-debug",),
+    are_headers_cut=False,
+    source="",
+    caller={"kind": "none"},
+    claims=(),
+)
+CLOCK = 1_790_000_000.0
 
 
 def samples(telemetry: Telemetry) -> Mapping[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -55,7 +70,13 @@ def logging(
         make_log(stream, level=level),
         decisions=make_log(stream, level="info"),
         decision_log=decision_log,
+        clock=lambda: CLOCK,
     )
+
+
+def lines(stream: io.StringIO) -> list[dict[str, object]]:
+    """Return what was logged."""
+    return [json.loads(line) for line in stream.getvalue().splitlines()]
 
 
 def test_a_decision_is_one_line_of_allowed_fields() -> None:
@@ -155,3 +176,118 @@ def test_refreshes_are_counted_and_failures_logged() -> None:
         assert found[name] == 1
     (line,) = stream.getvalue().splitlines()
     assert json.loads(line)["error"] == "Clerk answered 500"
+
+
+def test_a_line_has_everything_that_there_is_to_say() -> None:
+    stream = io.StringIO()
+    record = replace(
+        ALLOWED,
+        service="billing",
+        template="/orgs/{id}",
+        shadows=(("strict", "session_too_old"), ("mild", "allowed")),
+        replay=REPLAY,
+    )
+
+    logging(stream).record(record)
+
+    (line,) = lines(stream)
+    assert (line["service"], line["template"]) == ("billing", "/orgs/{id}")
+    assert line["shadows"] == {"strict": "session_too_old", "mild": "allowed"}
+    assert line["replay"] == REPLAY.document()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_kept"),
+    [
+        ("/" + "a" * 3_000, True),
+        ("/" + "a" * MAX_LINE, False),
+        # JSON takes six characters for it.
+        ("/" + "\u2028" * 1_000, False),
+    ],
+)
+def test_a_replay_that_makes_a_line_too_long_is_left_out_and_counted(
+    path: str, *, is_kept: bool
+) -> None:
+    stream = io.StringIO()
+    telemetry = logging(stream)
+
+    telemetry.record(replace(ALLOWED, replay=replace(REPLAY, path=path)))
+
+    (line,) = lines(stream)
+    assert line["verdict"] == "allow"
+    assert is_kept == ("replay" in line)
+    assert is_kept != ("replay_left_out" in line)
+    left_out = samples(telemetry)["wicketgate_replays_left_out_total", frozenset()]
+    assert left_out == (0 if is_kept else 1)
+
+
+def test_the_longest_line_fits_a_pipe() -> None:
+    """
+    A line that does not is lost, and so is the decision.
+    """
+    stream = io.StringIO()
+    full = replace(
+        DENIED,
+        request_id="r" * 128,
+        rule="r" * 64,
+        service="s" * 64,
+        template="/" * 10_000,
+        shadows=tuple((f"{n:064}", "service_principal_mismatch") for n in range(MAX_SHADOWS + 1)),
+    )
+    telemetry = logging(stream)
+
+    telemetry.record(full)
+    for length in range(MAX_LINE):
+        telemetry.record(replace(full, replay=replace(REPLAY, path="a" * length)))
+
+    longest = max(len(line.encode()) for line in stream.getvalue().splitlines(keepends=True))
+    assert MAX_LINE < longest <= ATOMIC_BYTES
+
+
+@pytest.mark.parametrize("text", ["a\nb", "\u2028\u2029\x85", "\x00\x1b[31m", "\ud800", '"}{'])
+def test_whatever_a_request_holds_the_line_stays_one(text: str) -> None:
+    stream = io.StringIO()
+    caller = {"kind": "user", "claims": {"plan": text, text: 1}}
+    replay = replace(REPLAY, path=text, host=text, headers=(text,), source=text, caller=caller)
+
+    logging(stream).record(replace(ALLOWED, replay=replay))
+
+    (line,) = stream.getvalue().splitlines()
+    assert line.isascii()
+    assert json.loads(line)["replay"] == replay.document()
+
+
+def test_decisions_are_counted_by_rule_and_shadow_rules_by_what_they_would_have_said() -> None:
+    telemetry = logging(io.StringIO(), decision_log=DecisionLog.OFF)
+    shadows = (("strict", "session_too_old"), ("mild", "allowed"))
+
+    telemetry.record(DENIED)
+    telemetry.record(replace(ALLOWED, rule="app", shadows=shadows))
+    telemetry.record(replace(ALLOWED, rule="app", shadows=shadows[:1]))
+    telemetry.record(replace(DENIED, rule=""))
+
+    found = {
+        (name.removeprefix("wicketgate_"), dict(labels)["rule"], dict(labels)["verdict"]): value
+        for (name, labels), value in samples(telemetry).items()
+        if "rule" in dict(labels) and name.endswith("_total")
+    }
+    assert found == {
+        ("rule_checks_total", "public:user", "deny"): 1,
+        ("rule_checks_total", "app", "allow"): 2,
+        ("shadow_checks_total", "strict", "deny"): 2,
+        ("shadow_checks_total", "mild", "allow"): 1,
+    }
+
+
+def test_service_tokens_are_counted_by_name_with_the_time_of_their_last_use() -> None:
+    telemetry = logging(io.StringIO())
+
+    telemetry.record(replace(ALLOWED, service="billing"))
+    telemetry.record(replace(DENIED, service="billing"))
+    telemetry.record(ALLOWED)
+
+    found = samples(telemetry)
+    named = frozenset({("name", "billing")})
+    assert found["wicketgate_service_token_checks_total", named] == 2
+    assert found["wicketgate_service_token_last_used_seconds", named] == CLOCK
+    assert [labels for name, labels in found if "service_token_checks_total" in name] == [named]

@@ -12,6 +12,8 @@ Source: ``envoy.service.auth.v3.CheckRequest`` and ``CheckResponse``;
 from collections.abc import Iterable, Mapping
 from typing import Final, assert_never
 
+from google.protobuf.struct_pb2 import Struct
+
 from wicketgate._gen.ext_authz_pb2 import (
     AttributeContext,
     CheckRequest,
@@ -24,6 +26,7 @@ from wicketgate._gen.ext_authz_pb2 import (
     Status,
 )
 from wicketgate.core.answer import UNAVAILABLE, answer_to
+from wicketgate.core.claims import Claims
 from wicketgate.core.decision import Allow, Deny, Principal, User, Verdict
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.reason import Reason
@@ -36,6 +39,9 @@ _OK: Final = 0
 _PERMISSION_DENIED: Final = 7
 _CODES: Final[Mapping[int, int]] = {400: 3, 401: 16, 403: _PERMISSION_DENIED, 503: 14}
 """``google.rpc.Code`` for the HTTP statuses that denials have."""
+
+MAX_PREPARED: Final = 10_000
+"""Answers that are kept, about 600 bytes each; as many as there are verified tokens."""
 
 _OVERWRITE: Final = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 
@@ -83,30 +89,52 @@ class Responses:
         """
         self._identity = identity
         self._error_response = error_response
+        # What the key is made of is kept beside the answer, so that no id comes to
+        # stand for another object.
+        self._prepared: dict[tuple[object, ...], tuple[object, object, _Prepared]] = {}
 
     def serialise(self, verdict: Verdict, *, decision_id: str, is_grpc: bool) -> bytes:
         """Return the serialised ``CheckResponse`` for `verdict`."""
         match verdict:
             case Allow():
-                response = self._allowed(verdict, decision_id)
+                return self._prepared_for(verdict).with_id(decision_id)
             case Deny():
-                response = self._denied(verdict, decision_id, is_grpc=is_grpc)
+                denied = self._denied(verdict, is_grpc=is_grpc, decision_id=decision_id)
+                return denied.with_id(decision_id)
             case _:
                 assert_never(verdict)
-        return response.SerializeToString()
 
-    def _allowed(self, allow: Allow, decision_id: str) -> CheckResponse:
-        plan = self._identity.plan(
-            allow.principal, carries_service_token=allow.carries_service_token
+    def _prepared_for(self, allow: Allow) -> "_Prepared":
+        """Return the answer without the decision's id, serialised once for each outcome.
+
+        The same token under the same rule has the same outcome, but for cookies.
+        """
+        if allow.cookie is not None:
+            return self._allowed(allow)
+        who = allow.principal.claims if isinstance(allow.principal, User) else allow.principal
+        key = (
+            id(who) if isinstance(who, Claims) else who,
+            id(allow.rule),
+            allow.carries_service_token,
         )
+        found = self._prepared.get(key)
+        if found is not None:
+            return found[2]
+        answer = self._allowed(allow)
+        if len(self._prepared) >= MAX_PREPARED:
+            self._prepared.clear()
+        self._prepared[key] = (who, allow.rule, answer)
+        return answer
+
+    def _allowed(self, allow: Allow) -> "_Prepared":
+        plan = self._identity.plan(allow)
         response = CheckResponse(
             status=Status(code=_OK),
             ok_response=OkHttpResponse(headers=_options(plan.set), headers_to_remove=plan.remove),
         )
-        _describe(response, "allowed", decision_id, allow.rule.name, allow.principal)
-        return response
+        return _Prepared(response, _metadata("allowed", allow.rule.name, allow.principal))
 
-    def _denied(self, deny: Deny, decision_id: str, *, is_grpc: bool) -> CheckResponse:
+    def _denied(self, deny: Deny, *, is_grpc: bool, decision_id: str) -> "_Prepared":
         answer = answer_to(deny.reason, decision_id=decision_id, is_grpc=is_grpc)
         denied = DeniedHttpResponse(
             status=HttpStatus(code=answer.status),
@@ -119,8 +147,7 @@ class Responses:
         else:
             response = CheckResponse(status=status, denied_response=denied)
         rule = deny.rule.name if deny.rule else ""
-        _describe(response, deny.reason, decision_id, rule, deny.principal)
-        return response
+        return _Prepared(response, _metadata(deny.reason, rule, deny.principal))
 
 
 def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
@@ -132,18 +159,45 @@ def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
     ]
 
 
-def _describe(
-    response: CheckResponse,
-    reason: Reason | str,
-    decision_id: str,
-    rule: str,
-    principal: Principal | None,
-) -> None:
-    """Fill the dynamic metadata that Envoy's access log can print."""
-    fields = response.dynamic_metadata.fields
-    fields["reason"].string_value = reason
-    fields["decision_id"].string_value = decision_id
+def _metadata(reason: Reason | str, rule: str, principal: Principal | None) -> Struct:
+    """Return the dynamic metadata that Envoy's access log can print."""
+    metadata = Struct()
+    metadata.fields["reason"].string_value = reason
     if rule:
-        fields["rule"].string_value = rule
+        metadata.fields["rule"].string_value = rule
     if isinstance(principal, User):
-        fields["user_id"].string_value = principal.claims.user_id
+        metadata.fields["user_id"].string_value = principal.claims.user_id
+    return metadata
+
+
+class _Prepared:
+    """A serialised answer that lacks nothing but the decision's id."""
+
+    __slots__ = ("_answer", "_metadata")
+
+    def __init__(self, response: CheckResponse, metadata: Struct) -> None:
+        self._answer = response.SerializeToString() + _METADATA_TAG
+        self._metadata = metadata.SerializeToString()
+
+    def with_id(self, decision_id: str) -> bytes:
+        """Return the answer, with the id among its dynamic metadata.
+
+        The fields of a Struct are a map, and a map is written entry after entry.
+        """
+        entry = Struct()
+        entry.fields["decision_id"].string_value = decision_id
+        metadata = self._metadata + entry.SerializeToString()
+        return self._answer + _varint(len(metadata)) + metadata
+
+
+_METADATA_TAG: Final = bytes([CheckResponse.DYNAMIC_METADATA_FIELD_NUMBER << 3 | 2])
+"""Field number and wire type LEN (Protocol Buffers, "Encoding")."""
+
+
+def _varint(number: int) -> bytes:
+    octets = bytearray()
+    while number > 0x7F:  # noqa: PLR2004 - seven bits an octet
+        octets.append(number & 0x7F | 0x80)
+        number >>= 7
+    octets.append(number)
+    return bytes(octets)

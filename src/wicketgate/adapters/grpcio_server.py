@@ -6,10 +6,8 @@ gate can verify tokens, so that Envoy sends Checks elsewhere when it cannot.
 Source: gRPC health checking protocol; Envoy ``grpc_health_check``.
 """
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -19,7 +17,7 @@ from grpc_health.v1.health import aio as health_aio
 from grpc_reflection.v1alpha import reflection
 
 from wicketgate.adapters.envoy import SERVICE
-from wicketgate.errors import EnvironmentFaultError
+from wicketgate.grpc.endpoint import TlsIdentity, refused, require_free
 
 MAX_MESSAGE_BYTES: Final = 16 * 1024 * 1024
 """A Check over the limit is a gRPC error, which ``failure_mode_allow`` may turn into
@@ -40,23 +38,6 @@ class Checker(Protocol):
 
     def refuse_peer(self) -> bytes:
         """Answer a caller that may not ask."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TlsIdentity:
-    """How the server proves itself, and whom it listens to.
-
-    Attributes:
-        certificate: PEM chain, read anew at a handshake after the file changed.
-        key: PEM private key, likewise.
-        client_ca: PEM bundle; when set, clients must present a certificate.
-        allowed_sans: When not empty, a client needs one of these SANs.
-    """
-
-    certificate: Path
-    key: Path
-    client_ca: Path | None = None
-    allowed_sans: frozenset[str] = frozenset()
 
 
 class GrpcServer:
@@ -96,7 +77,7 @@ class GrpcServer:
             OSError: a TLS file cannot be read.
         """
         await self.set_serving(serving=False)
-        await _require_free(self._address)
+        await require_free(self._address)
         credentials = _credentials(self._tls) if self._tls else None
         try:
             if credentials is None:
@@ -104,7 +85,7 @@ class GrpcServer:
             else:
                 port = self._server.add_secure_port(self._address, credentials)
         except RuntimeError:
-            raise EnvironmentFaultError(_refused(self._address)) from None
+            raise refused(self._address) from None
         await self._server.start()
         if self._address.startswith("unix:"):
             return self._address
@@ -130,29 +111,6 @@ class GrpcServer:
             return self._checker.refuse_peer()
         answer = self._checker.check(raw)
         return answer if isinstance(answer, bytes) else await answer
-
-
-async def _require_free(address: str) -> None:
-    """Refuse a Unix socket that somebody answers on; gRPC would take it from them."""
-    if not address.startswith("unix:"):
-        return
-    with suppress(OSError):
-        _, writer = await asyncio.open_unix_connection(address.removeprefix("unix:"))
-        writer.close()
-        msg = f"cannot listen on {address}: another process does; set WICKETGATE_AUTHZ_ADDRESS"
-        raise EnvironmentFaultError(msg)
-
-
-def _refused(address: str) -> str:
-    """Return why the address cannot be listened on; gRPC itself does not say."""
-    folder = Path(address.removeprefix("unix:")).parent
-    if address.startswith("unix:") and not folder.is_dir():
-        why = f"there is no directory {folder}; make it"
-    elif address.startswith("unix:"):
-        why = f"a socket cannot be made in {folder}; check its permissions"
-    else:
-        why = "it is in use, not an address of this machine, or not permitted"
-    return f"cannot listen on {address}: {why}, or set WICKETGATE_AUTHZ_ADDRESS to another"
 
 
 def _sans(context: "grpc.aio.ServicerContext[bytes, bytes]") -> set[str]:

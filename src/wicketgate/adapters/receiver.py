@@ -14,7 +14,7 @@ details); Svix, "Receiving webhooks" (an answer within 15 s).
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +118,7 @@ class Receiver:
             limits: What a delivery may take.
         """
         self._path = path
-        self._verifiers = tuple(verifiers)
+        self.verifiers: Collection[SignatureVerifier] = tuple(verifiers)
         self._parse = parse
         self._store = store
         self._recorder = recorder
@@ -195,7 +195,7 @@ class Receiver:
         body = await self._body(request)
         if isinstance(body, Refusal):
             return Receipt(body, headers.message_id)
-        verified = verify(headers, body, self._verifiers)
+        verified = verify(headers, body, self.verifiers)
         if isinstance(verified, Rejection):
             return Receipt(verified, headers.message_id)
         return await self._apply(Delivery(verified, self._parse(body)))

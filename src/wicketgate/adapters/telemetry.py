@@ -1,10 +1,12 @@
 """What operators see: one JSON line per decision, and bounded metrics.
 
 Every line and label is made from an allowlist of fields, so there is nothing
-to redact. Labels are values of enums: never a path, a user or a ``kid``.
+to redact. Labels are values of enums, and names that the operator gave to rules and
+service tokens: never a path, a user or a ``kid``.
 """
 
 import json
+import time
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol, TextIO, cast
 
@@ -21,13 +23,17 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from wicketgate import __version__
-from wicketgate.core.record import DecisionLog, Record
+from wicketgate.core.record import ALLOWED, DecisionLog, Record, fields_of
 
 BUCKETS: Final = (
     *(0.00005, 0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005),
     *(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0),
 )
 """Seconds. From a cached token (tens of µs) to past Envoy's timeout (0.5 s)."""
+
+MAX_LINE: Final = 4000
+"""Characters. A pipe takes 4,096 whole (POSIX ``PIPE_BUF``; longer lines are lost), and
+the event, the level and the time come to less than the rest."""
 
 
 class LineStream(Protocol):
@@ -97,6 +103,7 @@ class Telemetry(Instruments):
         *,
         decisions: structlog.typing.FilteringBoundLogger,
         decision_log: DecisionLog = DecisionLog.ALL,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """Make the metrics; they belong to this object's own registry.
 
@@ -106,49 +113,79 @@ class Telemetry(Instruments):
                 not that of a level.
             decision_log: Which decisions are logged. Those that the operator must act
                 on, because the configuration or the gate is at fault, always are.
+            clock: POSIX seconds.
         """
         super().__init__(log)
         self._decisions = decisions
         self._decision_log = decision_log
-        self._checks = Counter(
-            "wicketgate_checks",
-            "Decisions.",
-            ("verdict", "reason", "principal"),
-            registry=self.registry,
-        )
+        self._clock = clock
         self._seconds = Histogram(
             "wicketgate_check_seconds",
             "Time from reading a Check to its answer.",
             buckets=BUCKETS,
             registry=self.registry,
         )
-        self._refreshes = Counter(
-            "wicketgate_jwks_refreshes",
-            "Attempts to fetch the keys.",
-            ("outcome",),
+        self._checks = self._counter(
+            "wicketgate_checks", "Decisions.", "verdict", "reason", "principal"
+        )
+        self._rule_checks = self._counter(
+            "wicketgate_rule_checks", "Decisions, by the rule that decided.", "rule", "verdict"
+        )
+        self._shadow_checks = self._counter(
+            "wicketgate_shadow_checks", "What shadow rules would have said.", "rule", "verdict"
+        )
+        self._service_checks = self._counter(
+            "wicketgate_service_token_checks",
+            "Requests with a service token that is known, whatever was decided.",
+            "name",
+        )
+        self._service_used = Gauge(
+            "wicketgate_service_token_last_used_seconds",
+            "When a service token of this name was last shown, in POSIX seconds.",
+            ("name",),
             registry=self.registry,
+        )
+        self._replays_left_out = self._counter(
+            "wicketgate_replays_left_out",
+            "Decisions logged without what a replay needs, because the line was too long.",
+        )
+        self._refreshes = self._counter(
+            "wicketgate_jwks_refreshes", "Attempts to fetch the keys.", "outcome"
         )
         for outcome in ("ok", "failed"):
             self._refreshes.labels(outcome)
 
     def record(self, record: Record) -> None:
         """Keep one decision."""
+        self._count(record)
+        if self._is_logged(record):
+            self._decisions.info("decision", **self._fields(record))
+
+    def _count(self, record: Record) -> None:
         self._checks.labels(record.verdict, record.reason, record.principal).inc()
         self._seconds.observe(record.seconds)
-        if not self._is_logged(record):
-            return
-        optional = {"request_id": record.request_id, "rule": record.rule}
-        if record.detail:
-            optional["detail"] = record.detail
-        self._decisions.info(
-            "decision",
-            decision_id=record.decision_id,
-            verdict=record.verdict,
-            reason=record.reason,
-            principal=record.principal,
-            milliseconds=round(record.seconds * 1000, 3),
-            **{name: value for name, value in optional.items() if value},
-        )
+        if record.rule:
+            self._rule_checks.labels(record.rule, record.verdict).inc()
+        for rule, said in record.shadows:
+            self._shadow_checks.labels(rule, "allow" if said == ALLOWED else "deny").inc()
+        if record.service:
+            self._service_checks.labels(record.service).inc()
+            self._service_used.labels(record.service).set(self._clock())
+
+    def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
+        return Counter(name, meaning, labels, registry=self.registry)
+
+    def _fields(self, record: Record) -> dict[str, object]:
+        fields = fields_of(record)
+        if record.replay is None:
+            return fields
+        whole = fields | {"replay": record.replay.document()}
+        length = len(_encode(whole))
+        if length <= MAX_LINE:
+            return whole
+        # Better the decision without what a replay needs than neither.
+        self._replays_left_out.inc()
+        return fields | {"replay_left_out": length}
 
     def refreshed(self) -> None:
         """Count a successful fetch of the keys."""

@@ -3,41 +3,66 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from itertools import count
 from random import random
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from wicketgate import __version__
+from wicketgate.adapters.admin import State, ready_if
+from wicketgate.adapters.connection_telemetry import ConnectionTelemetry
 from wicketgate.adapters.envoy import Responses
-from wicketgate.adapters.grpcio_server import GrpcServer, TlsIdentity
+from wicketgate.adapters.file_watch import FileWatch
 from wicketgate.adapters.jwks import JwksClient, JwksTiming
 from wicketgate.adapters.jwks_file import KeyFile
 from wicketgate.adapters.jwks_http import HttpFetch, open_session
 from wicketgate.adapters.library_log import capture_library_logs
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
+from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.telemetry import Telemetry, make_log
 from wicketgate.app.listeners import admin_listener
-from wicketgate.core.decision import Judge
+from wicketgate.app.rulebook import LoadedRules, load_rules, rules_of_tokens
+from wicketgate.app.tasks import running
 from wicketgate.core.identity import IdentityHeaders
-from wicketgate.core.policy import RoutePolicy
-from wicketgate.core.service_token import ServiceTokens
+from wicketgate.core.record import DecisionDetail
+from wicketgate.core.replay_record import Sampling, sampling
 from wicketgate.core.token import TokenVerifier
 from wicketgate.errors import InternalError
 from wicketgate.gate import Gate, KeySource
-from wicketgate.lifecycle import Health, KeyObserver, Stopping, drain
-from wicketgate.settings import AuthzSettings
+from wicketgate.grpc.endpoint import TlsIdentity
+from wicketgate.lifecycle import Health, KeyObserver, Server, Stopping, drain
+from wicketgate.reload import Reloader
+from wicketgate.settings import AuthzSettings, Process, Transport, files_of
 
 
-async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
+class AuthzServer(Server, Protocol):
+    """A transport: answers Checks at an address."""
+
+    async def start(self) -> str:
+        """Listen, and return the address with the port that was taken."""
+
+
+async def run_authz(
+    environ: Mapping[str, str], *, log_stream: TextIO, is_interactive: bool = False
+) -> None:
     """Serve Checks until SIGTERM or SIGINT, then drain.
 
+    Args:
+        environ: The environment, for the settings now and at each reload.
+        log_stream: Where log lines go.
+        is_interactive: SIGHUP means that the terminal closed, and stops.
+
     Raises:
-        ConfigurationError: a file named by the settings cannot be used.
+        ConfigurationError: the settings, or a file that they name, cannot be used.
         EnvironmentFaultError: an address cannot be listened on.
     """
+    watch = FileWatch(files_of(environ, Process.AUTHZ))
+    settings = AuthzSettings.from_environ(environ)
+    verifier = TokenVerifier(rules_of_tokens(settings), cache_limit=settings.token_cache_size)
+    loaded = load_rules(environ, verifier)
     stream = LossyStream(log_stream.fileno())
     telemetry = Telemetry(
         make_log(stream, level=settings.log_level),
@@ -51,28 +76,40 @@ async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
         lambda: float(stream.dropped),
     )
     stopping = Stopping()
-    stopping.listen(asyncio.get_running_loop())
     health = Health()
     async with AsyncExitStack() as stack:
         keys = await stack.enter_async_context(_keys(settings, telemetry, health))
-        verifier = TokenVerifier(settings.rules, cache_limit=settings.token_cache_size)
         _watch(telemetry, verifier, keys)
         gate = Gate(
-            judge=Judge(
-                verifier=verifier,
-                service_tokens=ServiceTokens(settings.service_tokens),
-                cookies=settings.cookies,
-            ),
-            policy=RoutePolicy(),
+            rulebook=loaded.rulebook,
             keys=keys,
             responses=_responses(settings),
             recorder=telemetry,
             clock=time.time,
             timer=time.perf_counter,
             decision_ids=decision_ids(secrets.token_hex(4)),
+            replays=_replays(settings),
         )
-        server = GrpcServer(gate, address=str(settings.authz_address), tls=_tls(settings))
-        components = {"keys": lambda: bool(keys.snapshot), "accepting": lambda: health.is_open}
+        server = _server(settings, gate, telemetry)
+        following = Reloader(
+            partial(load_rules, environ, verifier),
+            partial(_put_in_force, gate, keys, telemetry),
+            ReloadTelemetry(
+                telemetry.log,
+                telemetry.registry,
+                reloads="wicketgate_policy_reloads",
+                failures="wicketgate_policy_reload_failures",
+            ),
+        )
+        stopping.listen(
+            asyncio.get_running_loop(), hangup=None if is_interactive else following.request
+        )
+        await stack.enter_async_context(running(following.run(watch.changes())))
+        components = {
+            "keys": lambda: ready_if(keys.snapshot),
+            "accepting": lambda: ready_if(health.is_open),
+            "policy": lambda: State.READY if following.is_current else State.DEGRADED,
+        }
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,
@@ -90,6 +127,8 @@ async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
             admin=admin,
             tls=settings.tls is not None,
             issuers=sorted(settings.rules.issuers),
+            rules=loaded.rules,
+            service_tokens=loaded.tokens,
         )
         await stopping.requested.wait()
         telemetry.log.info("draining", seconds=settings.drain_seconds)
@@ -101,6 +140,15 @@ async def run_authz(settings: AuthzSettings, *, log_stream: TextIO) -> None:
             grace_seconds=settings.grace_seconds,
         )
         telemetry.log.info("stopped")
+
+
+def _put_in_force(gate: Gate, keys: KeySource, telemetry: Telemetry, loaded: LoadedRules) -> None:
+    gate.rulebook = loaded.rulebook
+    pem_keys = loaded.settings.pem_keys
+    # Another set would empty the cache of verified tokens; an equal one need not.
+    if isinstance(keys, PemKeys) and pem_keys is not None and pem_keys != keys.snapshot:
+        keys.snapshot = pem_keys
+    telemetry.log.info("reloaded", rules=loaded.rules, service_tokens=loaded.tokens)
 
 
 @asynccontextmanager
@@ -159,6 +207,25 @@ def _responses(settings: AuthzSettings) -> Responses:
         forward_service_token=settings.forward_service_token,
     )
     return Responses(identity, error_response=settings.error_response)
+
+
+def _replays(settings: AuthzSettings) -> Sampling | None:
+    if settings.decision_detail is not DecisionDetail.REPLAY:
+        return None
+    return sampling(settings.replay_share, random)
+
+
+def _server(settings: AuthzSettings, gate: Gate, telemetry: Telemetry) -> AuthzServer:
+    address, tls = str(settings.authz_address), _tls(settings)
+    # Each is imported when it is used: grpcio takes 20 MiB and half a second.
+    if settings.transport is Transport.WIRE:
+        from wicketgate.adapters.wire_server import WireGrpcServer  # noqa: PLC0415
+
+        observer = ConnectionTelemetry(telemetry.registry)
+        return WireGrpcServer(gate, address=address, observer=observer, tls=tls)
+    from wicketgate.adapters.grpcio_server import GrpcServer  # noqa: PLC0415
+
+    return GrpcServer(gate, address=address, tls=tls)
 
 
 def _tls(settings: AuthzSettings) -> TlsIdentity | None:

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from aiohttp import web
 
-from wicketgate.adapters.admin import admin_app
+from wicketgate.adapters.admin import State, admin_app
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.settings import Address, TcpAddress
 
@@ -16,7 +16,7 @@ async def admin_listener(
     address: Address,
     *,
     setting: str,
-    components: Mapping[str, Callable[[], bool]],
+    components: Mapping[str, Callable[[], State]],
     exposition: Callable[[], bytes],
 ) -> AsyncIterator[str]:
     """Serve health and metrics for as long as the context lasts; yields the address.

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Final, TextIO
@@ -11,18 +11,23 @@ import structlog
 from aiohttp import web
 
 from wicketgate import __version__
+from wicketgate.adapters.admin import State, ready_if
+from wicketgate.adapters.file_watch import FileWatch
 from wicketgate.adapters.library_log import capture_library_logs
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.postgres import open_store
 from wicketgate.adapters.receiver import Receiver, Store
+from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.svix_verifier import SvixVerifier
 from wicketgate.adapters.telemetry import Instruments, make_log
 from wicketgate.adapters.webhook_telemetry import WebhookTelemetry
 from wicketgate.app.listeners import admin_listener, listen
+from wicketgate.app.tasks import running
 from wicketgate.core.event_body import parse_event
 from wicketgate.errors import DependencyError
 from wicketgate.lifecycle import Health, Stopping, drain
-from wicketgate.settings import WebhooksSettings
+from wicketgate.reload import Reloader
+from wicketgate.settings import Process, WebhooksSettings, files_of
 
 STORE_SECONDS: Final = 4.0
 """For one delivery: the store says what went wrong before the receiver gives up on it."""
@@ -32,16 +37,25 @@ PRUNE_SECONDS: Final = 3_600.0
 """Between two clearings of what is kept for days."""
 
 
-async def run_webhooks(settings: WebhooksSettings, *, log_stream: TextIO) -> None:
+async def run_webhooks(
+    environ: Mapping[str, str], *, log_stream: TextIO, is_interactive: bool = False
+) -> None:
     """Take deliveries until SIGTERM or SIGINT, then drain.
 
     Postgres need not be there: without it deliveries are answered 503, and Svix
     sends them again.
 
+    Args:
+        environ: The environment, for the settings now and at each reload.
+        log_stream: Where log lines go.
+        is_interactive: SIGHUP means that the terminal closed, and stops.
+
     Raises:
-        ConfigurationError: the database's URL cannot be used.
+        ConfigurationError: the settings, or the database's URL, cannot be used.
         EnvironmentFaultError: an address cannot be listened on.
     """
+    watch = FileWatch(files_of(environ, Process.WEBHOOKS))
+    settings = WebhooksSettings.from_environ(environ)
     stream = LossyStream(log_stream.fileno())
     instruments = Instruments(make_log(stream, level=settings.log_level))
     instruments.watch_count(
@@ -52,7 +66,6 @@ async def run_webhooks(settings: WebhooksSettings, *, log_stream: TextIO) -> Non
     log = instruments.log
     capture_library_logs(log)
     stopping = Stopping()
-    stopping.listen(asyncio.get_running_loop())
     health = Health()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(
@@ -69,7 +82,27 @@ async def run_webhooks(settings: WebhooksSettings, *, log_stream: TextIO) -> Non
             _repeating("readiness", readiness.look, READINESS_SECONDS, log)
         )
         await stack.enter_async_context(_repeating("pruning", prune, PRUNE_SECONDS, log))
-        components = {"store": lambda: readiness.is_ready, "accepting": lambda: health.is_open}
+        telemetry = WebhookTelemetry(log, instruments.registry)
+        receiver = _receiver(settings, store, telemetry)
+        following = Reloader(
+            partial(WebhooksSettings.from_environ, environ),
+            partial(_put_in_force, receiver, log),
+            ReloadTelemetry(
+                log,
+                instruments.registry,
+                reloads="wicketgate_secret_reloads",
+                failures="wicketgate_secret_reload_failures",
+            ),
+        )
+        stopping.listen(
+            asyncio.get_running_loop(), hangup=None if is_interactive else following.request
+        )
+        await stack.enter_async_context(running(following.run(watch.changes())))
+        components = {
+            "store": lambda: ready_if(readiness.is_ready),
+            "accepting": lambda: ready_if(health.is_open),
+            "secrets": lambda: State.READY if following.is_current else State.DEGRADED,
+        }
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,
@@ -78,8 +111,7 @@ async def run_webhooks(settings: WebhooksSettings, *, log_stream: TextIO) -> Non
                 exposition=instruments.exposition,
             )
         )
-        telemetry = WebhookTelemetry(log, instruments.registry)
-        server = ReceiverServer(_receiver(settings, store, telemetry))
+        server = ReceiverServer(receiver)
         webhooks = await server.start(settings)
         await health.attach(server, serving=True)
         log.info(
@@ -155,10 +187,21 @@ class ReceiverServer:
                 await self._runner.cleanup()
 
 
+def _put_in_force(
+    receiver: Receiver, log: structlog.typing.FilteringBoundLogger, settings: WebhooksSettings
+) -> None:
+    receiver.verifiers = _verifiers(settings)
+    log.info("reloaded", secrets=len(settings.signing_secrets))
+
+
+def _verifiers(settings: WebhooksSettings) -> tuple[SvixVerifier, ...]:
+    return tuple(SvixVerifier(secret) for secret in settings.signing_secrets)
+
+
 def _receiver(settings: WebhooksSettings, store: Store, telemetry: WebhookTelemetry) -> Receiver:
     return Receiver(
         path=settings.path,
-        verifiers=[SvixVerifier(secret) for secret in settings.signing_secrets],
+        verifiers=_verifiers(settings),
         parse=partial(
             parse_event,
             expected_instance=settings.instance_id,
@@ -191,10 +234,5 @@ async def _repeating(
                 log.error("task failed", task=name, error=type(error).__name__)  # noqa: TRY400
             await asyncio.sleep(seconds)
 
-    task = asyncio.create_task(repeat())
-    try:
+    async with running(repeat()):
         yield
-    finally:
-        task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task

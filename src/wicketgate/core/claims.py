@@ -15,6 +15,7 @@ from math import isfinite
 from typing import Any, Final, NewType
 
 from wicketgate.core.reason import Reason
+from wicketgate.core.user_facts import UserFacts, facts_of
 
 UserId = NewType("UserId", str)
 SessionId = NewType("SessionId", str)
@@ -91,6 +92,7 @@ class Claims:
         not_before: ``nbf``, POSIX seconds; ``iat`` when the token has none.
         expires_at: ``exp``, POSIX seconds.
         document: Every claim as it came, for policy conditions.
+        facts: What the document says about the user; read once, asked often.
     """
 
     user_id: UserId
@@ -99,6 +101,11 @@ class Claims:
     not_before: float
     expires_at: float
     document: Mapping[str, Any] = field(compare=False, repr=False)
+    facts: UserFacts = field(init=False, compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Read the facts."""
+        object.__setattr__(self, "facts", facts_of(self.document))
 
 
 def check_claims(

@@ -42,9 +42,6 @@ Credential = NoCredential | BearerToken | CookieTokens
 
 NO_CREDENTIAL: Final = NoCredential()
 
-_BEARER: Final = re.compile(r"[Bb][Ee][Aa][Rr][Ee][Rr] +([!-+\--~]+)")
-"""The scheme in any case, spaces, and one word of visible ASCII without a comma."""
-
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _SUFFIX_LENGTH: Final = 8
 
@@ -79,11 +76,30 @@ def credential_of(request: HttpRequest, cookies: CookieRules | None) -> Credenti
     """
     authorization = request.headers.get("authorization")
     if authorization is not None:
-        bearer = _BEARER.fullmatch(authorization)
-        return BearerToken(bearer[1]) if bearer else Reason.AUTHORIZATION_MALFORMED
+        return _bearer(authorization)
     if cookies is None or "cookie" not in request.headers:
         return NO_CREDENTIAL
     return _from_cookies(request, cookies)
+
+
+def _bearer(authorization: str) -> Credential | Reason:
+    """Read the scheme in any case, spaces, and one word of visible ASCII without a comma."""
+    scheme, space, rest = authorization.partition(" ")
+    token = rest.lstrip(" ")
+    is_word = token.isascii() and token.isprintable() and " " not in token and "," not in token
+    if scheme.lower() != "bearer" or not space or not token or not is_word:
+        return Reason.AUTHORIZATION_MALFORMED
+    return BearerToken(token)
+
+
+def without_session_cookies(request: HttpRequest, rules: CookieRules) -> str | None:
+    """Return the ``Cookie`` header without session cookies; `None` when it has none."""
+    header = request.headers.get("cookie")
+    if header is None:
+        return None
+    pairs = [pair.strip(" \t") for pair in re.split(r"[;,]", header)]
+    others = [pair for pair in pairs if pair.partition("=")[0].rstrip(" \t") not in rules.names]
+    return None if len(others) == len(pairs) else "; ".join(others)
 
 
 def _from_cookies(request: HttpRequest, rules: CookieRules) -> Credential | Reason:

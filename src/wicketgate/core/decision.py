@@ -5,24 +5,31 @@ that moment. It falls through to a denial: there is one arm for each way of
 being let in, and none that lets the rest pass.
 """
 
-from dataclasses import dataclass
-from typing import Final, Protocol, assert_never
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final, assert_never
 
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import (
+    NO_CREDENTIAL,
     BearerToken,
     CookieRules,
     CookieTokens,
     Credential,
     NoCredential,
     credential_of,
+    without_session_cookies,
 )
 from wicketgate.core.keys import KeySet
-from wicketgate.core.policy import Admission, Exposure, Misconfigured, Rule, Targets
+from wicketgate.core.policy.claim_header import header_values
+from wicketgate.core.policy.rule import Credentials, Exposure, Match, Policy, Refusal, Rule
+from wicketgate.core.policy.terms import refused_service, refused_user
+from wicketgate.core.policy.variables import variables_of
 from wicketgate.core.reason import Reason
-from wicketgate.core.request import HttpRequest, is_ambiguous
-from wicketgate.core.revocation import Revocations
-from wicketgate.core.service_token import ServiceTokens
+from wicketgate.core.request import HttpRequest
+from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
+from wicketgate.core.service_token import ServiceToken, ServiceTokens
 from wicketgate.core.token import MissingKey, TokenVerifier
 
 
@@ -48,8 +55,25 @@ class Anonymous:
 Principal = User | Service | Anonymous
 
 ANONYMOUS: Final = Anonymous()
-STATIC_SERVICE: Final = Service("static")
-"""Whoever holds a value of ``SERVICE_AUTH_TOKEN``; those tokens carry no names."""
+
+Verified = Claims | NoCredential | Reason | MissingKey
+"""What came of a credential that is no service token."""
+
+Caller = ServiceToken | Verified
+"""Who asks, as far as the credential tells: also why it does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shadow:
+    """What a shadow rule would have said.
+
+    Attributes:
+        rule: Its name.
+        reason: Why it would have denied; `None` when it would have allowed.
+    """
+
+    rule: str
+    reason: Reason | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +84,23 @@ class Allow:
         principal: As whom.
         rule: The rule that decided.
         carries_service_token: The request holds a secret that upstream has no use for.
+        set_headers: Names and values to tell the upstream.
+        removed_headers: Names that the upstream must not see.
+        cookie: The ``Cookie`` header without session cookies; `None` leaves it alone.
+        template: The path template that fitted, empty when there was none.
+        shadows: What shadow rules would have said.
+        caller: Who asked; `None` when the rule did not care.
     """
 
     principal: Principal
     rule: Rule
     carries_service_token: bool = False
+    set_headers: tuple[tuple[str, str], ...] = ()
+    removed_headers: tuple[str, ...] = ()
+    cookie: str | None = None
+    template: str = ""
+    shadows: tuple[Shadow, ...] = ()
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +112,18 @@ class Deny:
         rule: The rule that decided, when it got that far.
         detail: What the operator must know. Never shown to the caller.
         principal: Who was refused, when that is known beyond doubt.
+        template: The path template that fitted, empty when there was none.
+        shadows: What shadow rules would have said.
+        caller: Who asked; `None` when that was not looked at.
     """
 
     reason: Reason
     rule: Rule | None = None
     detail: str = ""
     principal: Principal | None = None
+    template: str = ""
+    shadows: tuple[Shadow, ...] = ()
+    caller: Caller | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +145,6 @@ Verdict = Allow | Deny
 Decision = Allow | Deny | NeedKey
 
 
-class Policy(Protocol):
-    """Whatever finds the rule for a request."""
-
-    def match(self, request: HttpRequest) -> Rule | Misconfigured:
-        """Return the one rule that decides `request`."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judge:
     """What stays the same from one request to the next.
@@ -118,11 +153,14 @@ class Judge:
         verifier: Verifies session tokens.
         service_tokens: The service tokens in force.
         cookies: How session cookies are read; `None` ignores them.
+        always_identify: Look at the credential also where the rule does not care,
+            so that a record of the decision tells who asked.
     """
 
     verifier: TokenVerifier
     service_tokens: ServiceTokens
     cookies: CookieRules | None = None
+    always_identify: bool = False
 
 
 def decide(
@@ -148,74 +186,267 @@ def decide(
         `Allow`, `Deny`, or `NeedKey` when newer keys could change the answer.
         Nothing is raised for any request.
     """
-    rule = policy.match(request)
-    if isinstance(rule, Misconfigured):
-        return Deny(Reason.ROUTE_MISCONFIGURED, detail=rule.detail)
-    if rule.targets is Targets.STRICT and is_ambiguous(request.path):
-        return Deny(Reason.AMBIGUOUS_PATH, rule)
+    match = policy.match(request)
+    if isinstance(match, Refusal):
+        return Deny(match.reason, match.rule, detail=match.detail)
     credential = credential_of(request, judge.cookies)
-    if _is_service(credential, judge.service_tokens):
-        return _judge_service(rule)
-    if rule.admission is Admission.ANONYMOUS:
-        return Allow(ANONYMOUS, rule)
-    if isinstance(credential, Reason):
-        return Deny(credential, rule)
-    if isinstance(credential, NoCredential):
-        if rule.admission is Admission.OPTIONAL:
-            return Allow(ANONYMOUS, rule)
-        return Deny(Reason.NO_CREDENTIAL, rule)
-    outcome = _verify(credential, judge.verifier, keys, now)
-    if isinstance(outcome, Claims):
-        return _judge_user(outcome, rule, revocations)
-    if isinstance(outcome, MissingKey):
-        return NeedKey(
-            outcome.kid,
-            if_current=Deny(outcome.if_current, rule),
-            if_stale=Deny(outcome.if_stale, rule),
+    case = _Case(
+        request,
+        service=_service_token(credential, judge.service_tokens),
+        verify=partial(_verify, credential, judge.verifier, keys, now),
+        cookies=judge.cookies,
+        always_identify=judge.always_identify,
+        revocations=revocations,
+        now=now,
+    )
+    return _decision(case, match)
+
+
+def judge_known(
+    request: HttpRequest,
+    *,
+    caller: Caller,
+    policy: Policy,
+    now: float,
+    revocations: Revocations = NO_REVOCATIONS,
+) -> Verdict:
+    """Judge `request` as `decide` does, but for who sent it, which is given.
+
+    Args:
+        request: The request. Its own credential is not looked at.
+        caller: Who sent it, or why that is not known; a key that is missing is
+            taken not to exist.
+        policy: Finds the rule.
+        now: POSIX seconds.
+        revocations: Who no longer counts.
+    """
+    match = policy.match(request)
+    if isinstance(match, Refusal):
+        return Deny(match.reason, match.rule, detail=match.detail)
+    service, verified = _known(caller)
+    case = _Case(
+        request,
+        service=service,
+        verify=lambda: verified,
+        cookies=None,
+        always_identify=False,
+        revocations=revocations,
+        now=now,
+    )
+    decision = _decision(case, match)
+    return decision.if_current if isinstance(decision, NeedKey) else decision
+
+
+def _known(caller: Caller) -> tuple[ServiceToken | None, Verified]:
+    return (caller, NO_CREDENTIAL) if isinstance(caller, ServiceToken) else (None, caller)
+
+
+def _decision(case: "_Case", match: Match) -> Decision:
+    decision = case.judge(match)
+    if match.shadows:
+        return _with_shadows(decision, tuple(map(case.shadow, match.shadows)))
+    return decision
+
+
+class _Case:
+    """One request, and who sent it; the credential is verified at most once."""
+
+    def __init__(
+        self,
+        request: HttpRequest,
+        *,
+        service: ServiceToken | None,
+        verify: Callable[[], Verified],
+        cookies: CookieRules | None,
+        always_identify: bool,
+        revocations: Revocations,
+        now: float,
+    ) -> None:
+        self._request = request
+        self._service = service
+        self._verify_anew = verify
+        self._cookies = cookies
+        self._always_identify = always_identify
+        self._revocations = revocations
+        self._now = now
+        self._verified: Verified | None = None
+
+    def judge(self, match: Match) -> Decision:
+        """Return what `match` makes of the request."""
+        rule = match.rule
+        if self._service is not None:
+            return self._judge_service(match, self._service)
+        if rule.ignores_credentials:
+            return self._conclude(match, ANONYMOUS)
+        # Also where nobody is admitted: otherwise a leaked service token could be told
+        # from noise there, and rules from each other by whoever is signed out.
+        caller = self._verify()
+        if isinstance(caller, Claims):
+            return self._judge_user(match, caller)
+        if isinstance(caller, NoCredential):
+            if rule.anonymous:
+                return self._conclude(match, ANONYMOUS)
+            return self._deny(match, Reason.NO_CREDENTIAL)
+        if isinstance(caller, MissingKey):
+            return NeedKey(
+                caller.kid,
+                if_current=self._deny(match, caller.if_current),
+                if_stale=self._deny(match, caller.if_stale),
+            )
+        return self._deny(match, caller)
+
+    def shadow(self, match: Match) -> Shadow:
+        """Return what a shadow rule would have made of it; it waits for no key."""
+        decision = self.judge(match)
+        if isinstance(decision, NeedKey):
+            decision = decision.if_current
+        return Shadow(match.rule.name, decision.reason if isinstance(decision, Deny) else None)
+
+    def _verify(self) -> Verified:
+        if self._verified is None:
+            self._verified = self._verify_anew()
+        return self._verified
+
+    def _judge_user(self, match: Match, claims: Claims) -> Verdict:
+        user = User(claims)
+        revoked = self._revocations.refuses(claims)
+        if revoked is not None:
+            return self._deny(match, revoked, user)
+        if match.rule.admits_nobody:
+            return self._deny(match, Reason.NOBODY_ADMITTED, user)
+        refused = refused_user(match.rule.users, claims, now=self._now)
+        if refused is None:
+            return self._conclude(match, user, claims)
+        if match.rule.anonymous:
+            return self._conclude(match, ANONYMOUS)
+        return self._deny(match, refused, user)
+
+    def _judge_service(self, match: Match, token: ServiceToken) -> Verdict:
+        rule, service = match.rule, Service(token.name)
+        is_vouched_for = (
+            bool(token.principal) and token.principal == self._request.source_principal
         )
-    return Deny(outcome, rule)
+        if match.exposure is not Exposure.INTERNAL and not is_vouched_for:
+            return self._deny(match, Reason.SERVICE_TOKEN_EXPOSED, service)
+        if rule.admits_nobody:
+            return self._deny(match, Reason.NOBODY_ADMITTED, service)
+        if rule.ignores_credentials:
+            return self._conclude(match, ANONYMOUS)
+        if token.not_after is not None and self._now > token.not_after:
+            return self._deny(match, Reason.SERVICE_TOKEN_EXPIRED, service)
+        if token.principal and not is_vouched_for:
+            return self._deny(match, Reason.SERVICE_PRINCIPAL_MISMATCH, service)
+        refused = refused_service(rule, token)
+        if refused is None:
+            return self._conclude(match, service)
+        return self._deny(match, refused, service)
+
+    def _conclude(
+        self, match: Match, principal: Principal, claims: Claims | None = None
+    ) -> Verdict:
+        """Return the verdict on somebody whom the rule admits, as far as its terms go."""
+        rule = match.rule
+        if rule.condition is not None:
+            values = variables_of(
+                rule.condition.fields,
+                request=self._request,
+                parameters=_parameters(match, self._request),
+                claims=claims,
+                service=self._service if isinstance(principal, Service) else None,
+                now=self._now,
+            )
+            refusal = rule.condition.refusal(values)
+            if refusal is not None:
+                return self._unmet(match, refusal, principal)
+        headers = header_values(rule.headers, claims) if rule.headers else None
+        if isinstance(headers, str):
+            detail = f"the value for the header {headers} cannot be sent"
+            return replace(self._deny(match, Reason.CLAIM_UNUSABLE, principal), detail=detail)
+        return Allow(
+            principal,
+            rule,
+            carries_service_token=self._service is not None,
+            set_headers=headers.set if headers else (),
+            removed_headers=(*rule.removed_headers, *(headers.missing if headers else ())),
+            cookie=self._cookie(rule),
+            template=match.template.text if match.template else "",
+            caller=self._known_caller(),
+        )
+
+    def _unmet(self, match: Match, refusal: Reason, principal: Principal) -> Deny:
+        is_signed_out = isinstance(self._verified, NoCredential)
+        if principal is not ANONYMOUS:
+            return self._deny(match, refusal, principal)
+        if refusal is Reason.CONDITION_NOT_MET and is_signed_out and _could_sign_in(match.rule):
+            return self._deny(match, Reason.NO_CREDENTIAL)
+        return self._deny(match, refusal)
+
+    def _cookie(self, rule: Rule) -> str | None:
+        if rule.credentials is not Credentials.STRIP or self._cookies is None:
+            return None
+        return without_session_cookies(self._request, self._cookies)
+
+    def _known_caller(self) -> Caller | None:
+        if self._service is not None:
+            return self._service
+        return self._verify() if self._always_identify else self._verified
+
+    def _deny(self, match: Match, reason: Reason, principal: Principal | None = None) -> Deny:
+        return Deny(
+            reason,
+            match.rule,
+            principal=principal,
+            template=match.template.text if match.template else "",
+            caller=self._known_caller(),
+        )
 
 
-def _is_service(credential: Credential | Reason, tokens: ServiceTokens) -> bool:
-    return isinstance(credential, BearerToken) and tokens.recognise(credential.token)
+def _parameters(match: Match, request: HttpRequest) -> dict[str, str]:
+    return {} if match.template is None else match.template.parameters(request.path)
 
 
-def _judge_service(rule: Rule) -> Verdict:
-    if rule.exposure is not Exposure.INTERNAL:
-        return Deny(Reason.SERVICE_TOKEN_EXPOSED, rule, principal=STATIC_SERVICE)
-    if rule.admission.admits_services:
-        return Allow(STATIC_SERVICE, rule, carries_service_token=True)
-    if rule.admission is Admission.ANONYMOUS:
-        return Allow(ANONYMOUS, rule, carries_service_token=True)
-    return Deny(Reason.SERVICE_NOT_ADMITTED, rule, principal=STATIC_SERVICE)
+def _could_sign_in(rule: Rule) -> bool:
+    return bool(rule.users or rule.services)
 
 
-def _judge_user(claims: Claims, rule: Rule, revocations: Revocations) -> Verdict:
-    user = User(claims)
-    revoked = revocations.refuses(claims)
-    if revoked is not None:
-        return Deny(revoked, rule, principal=user)
-    if rule.admission.admits_users:
-        return Allow(user, rule)
-    return Deny(Reason.USER_NOT_ADMITTED, rule, principal=user)
+def _with_shadows(decision: Decision, shadows: tuple[Shadow, ...]) -> Decision:
+    if isinstance(decision, NeedKey):
+        return replace(
+            decision,
+            if_current=replace(decision.if_current, shadows=shadows),
+            if_stale=replace(decision.if_stale, shadows=shadows),
+        )
+    return replace(decision, shadows=shadows)
+
+
+def _service_token(credential: Credential | Reason, tokens: ServiceTokens) -> ServiceToken | None:
+    return tokens.recognise(credential.token) if isinstance(credential, BearerToken) else None
 
 
 def _verify(
-    credential: BearerToken | CookieTokens, verifier: TokenVerifier, keys: KeySet, now: float
-) -> Claims | Reason | MissingKey:
+    credential: Credential | Reason, verifier: TokenVerifier, keys: KeySet, now: float
+) -> Verified:
     match credential:
+        case NoCredential() | Reason():
+            return credential
         case BearerToken(token):
             return verifier.verify(token, keys=keys, now=now)
         case CookieTokens(tokens):
-            outcomes = [verifier.verify(token, keys=keys, now=now) for token in tokens]
-            verified = [outcome for outcome in outcomes if isinstance(outcome, Claims)]
-            if len({claims.user_id for claims in verified}) > 1:
-                # A sibling domain may have written one of them.
-                return Reason.COOKIE_AMBIGUOUS
-            wishes = [outcome for outcome in outcomes if isinstance(outcome, MissingKey)]
-            # Both cookies verify while Clerk migrates to suffixes: the newer one counts.
-            # Neither does: newer keys may help the one, whatever is wrong with the other.
-            otherwise = [*wishes, *outcomes][0]
-            return max(verified, key=lambda claims: claims.issued_at, default=otherwise)
+            return _verify_all(tokens, verifier, keys, now)
         case _:
             assert_never(credential)
+
+
+def _verify_all(
+    tokens: Iterable[str], verifier: TokenVerifier, keys: KeySet, now: float
+) -> Claims | Reason | MissingKey:
+    outcomes = [verifier.verify(token, keys=keys, now=now) for token in tokens]
+    verified = [outcome for outcome in outcomes if isinstance(outcome, Claims)]
+    if len({claims.user_id for claims in verified}) > 1:
+        # A sibling domain may have written one of them.
+        return Reason.COOKIE_AMBIGUOUS
+    wishes = [outcome for outcome in outcomes if isinstance(outcome, MissingKey)]
+    # Both cookies verify while Clerk migrates to suffixes: the newer one counts.
+    # Neither does: newer keys may help the one, whatever is wrong with the other.
+    otherwise = [*wishes, *outcomes][0]
+    return max(verified, key=lambda claims: claims.issued_at, default=otherwise)

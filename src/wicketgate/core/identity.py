@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, assert_never
 
-from wicketgate.core.decision import Anonymous, Principal, Service, User
+from wicketgate.core.decision import Allow, Anonymous, Principal, Service, User
+from wicketgate.core.policy.rule import Credentials
 
 USER_HEADER: Final = "clerk_user_id"
 PRINCIPAL_HEADER: Final = "wicketgate-principal"
@@ -58,24 +59,35 @@ class IdentityHeaders:
         self._remove_for_others = stripped
         self._forward_service_token = forward_service_token
 
-    def plan(self, principal: Principal, *, carries_service_token: bool = False) -> HeaderPlan:
-        """Return what to set and what to remove for `principal`."""
-        secrets = (
-            ("authorization",) if carries_service_token and not self._forward_service_token else ()
-        )
+    def plan(self, allow: Allow) -> HeaderPlan:
+        """Return what to set and what to remove for an allowed request."""
+        told, remove = self._named(allow.principal)
+        if self._ends_here(allow):
+            remove += ("authorization",)
+        if allow.cookie:
+            told += (("cookie", allow.cookie),)
+        elif allow.cookie is not None:
+            remove += ("cookie",)
+        return HeaderPlan(told + allow.set_headers, remove + allow.removed_headers)
+
+    def _named(self, principal: Principal) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
         match principal:
             case User(claims):
                 named = tuple((name, str(claims.user_id)) for name in self._user_headers)
                 who = (PRINCIPAL_HEADER, f"user:{claims.user_id}")
-                return HeaderPlan((*named, who), self._remove_for_user + secrets)
+                return (*named, who), self._remove_for_user
             case Service(name):
-                who = (PRINCIPAL_HEADER, f"service:{name}")
-                return HeaderPlan((who,), self._remove_for_others + secrets)
+                return ((PRINCIPAL_HEADER, f"service:{name}"),), self._remove_for_others
             case Anonymous():
-                who = (PRINCIPAL_HEADER, "anonymous")
-                return HeaderPlan((who,), self._remove_for_others + secrets)
+                return ((PRINCIPAL_HEADER, "anonymous"),), self._remove_for_others
             case _:
                 assert_never(principal)
+
+    def _ends_here(self, allow: Allow) -> bool:
+        """Tell whether the ``Authorization`` header ends at the gate."""
+        if allow.rule.credentials is not None:
+            return allow.rule.credentials is Credentials.STRIP
+        return allow.carries_service_token and not self._forward_service_token
 
 
 def spellings_of(name: str) -> tuple[str, ...]:

@@ -80,11 +80,39 @@ class Reason(StrEnum):
     USER_NOT_ADMITTED = "user_not_admitted"
     """A valid user, where the rule admits services only."""
     SERVICE_NOT_ADMITTED = "service_not_admitted"
-    """A valid service token, where the rule does not admit services."""
+    """A valid service token, where the rule does not admit services, or not this one."""
     SERVICE_TOKEN_EXPOSED = "service_token_exposed"
     """A valid service token arrived on a public route."""
+    SERVICE_TOKEN_EXPIRED = "service_token_expired"
+    """A service token after its ``not_after``."""
+    SERVICE_PRINCIPAL_MISMATCH = "service_principal_mismatch"
+    """A service token that only a certain mesh principal may use, used by another."""
+    SERVICE_SCOPE = "service_scope"
+    """A service token without a scope that the rule asks for."""
+    NOBODY_ADMITTED = "nobody_admitted"
+    """A valid credential, where the rule, or the policy's default, lets nobody in."""
+    ORGANIZATION_NOT_ADMITTED = "organization_not_admitted"
+    """The user's active organisation is not one that the rule admits."""
+    ROLE_NOT_ADMITTED = "role_not_admitted"
+    """The user's role in the active organisation is not one that the rule admits."""
+    PERMISSION_MISSING = "permission_missing"
+    """The user lacks the permission that the rule asks for."""
+    PERMISSIONS_UNDECODABLE = "permissions_undecodable"
+    """The token's packed permissions are of a kind that Clerk's own SDKs read differently."""
+    SESSION_TOO_OLD = "session_too_old"
+    """The first factor was too long ago, or the token does not say when."""
+    SECOND_FACTOR_TOO_OLD = "second_factor_too_old"
+    """The second factor was too long ago, or there was none."""
+    CONDITION_NOT_MET = "condition_not_met"
+    """The rule's condition is false."""
+    CONDITION_FAILED = "condition_failed"
+    """The rule's condition could not be evaluated: a missing claim, a wrong type."""
+    CLAIM_UNUSABLE = "claim_unusable"
+    """A claim that the rule sends upstream cannot be written into a header."""
     AMBIGUOUS_PATH = "ambiguous_path"
     """Two readers of the request target could disagree about what it names."""
+    AMBIGUOUS_HOST = "ambiguous_host"
+    """Two readers of the host could disagree about what it names."""
 
     KEYS_UNAVAILABLE = "keys_unavailable"
     """The key needed to verify the token could not be fetched in time."""
@@ -164,7 +192,21 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.USER_NOT_ADMITTED: _forbidden("Users are not admitted here."),
     Reason.SERVICE_NOT_ADMITTED: _forbidden("Services are not admitted here."),
     Reason.SERVICE_TOKEN_EXPOSED: _invalid_token("The token is malformed."),
+    Reason.SERVICE_TOKEN_EXPIRED: _invalid_token("The token has expired."),
+    Reason.SERVICE_PRINCIPAL_MISMATCH: _forbidden("The token may not be used from here."),
+    Reason.SERVICE_SCOPE: _forbidden("The token may not be used here."),
+    Reason.NOBODY_ADMITTED: _forbidden("Nobody is admitted here."),
+    Reason.ORGANIZATION_NOT_ADMITTED: _forbidden("The active organization is not admitted here."),
+    Reason.ROLE_NOT_ADMITTED: _forbidden("The role in the organization is not admitted here."),
+    Reason.PERMISSION_MISSING: _forbidden("A permission is missing."),
+    Reason.PERMISSIONS_UNDECODABLE: _forbidden("The token's permissions cannot be read."),
+    Reason.SESSION_TOO_OLD: _forbidden("A more recent sign-in is required."),
+    Reason.SECOND_FACTOR_TOO_OLD: _forbidden("A more recent second factor is required."),
+    Reason.CONDITION_NOT_MET: _forbidden("A condition for access is not met."),
+    Reason.CONDITION_FAILED: _forbidden("A condition for access is not met."),
+    Reason.CLAIM_UNUSABLE: _forbidden("A claim of the token cannot be used."),
     Reason.AMBIGUOUS_PATH: Answer(400, "The request target is ambiguous."),
+    Reason.AMBIGUOUS_HOST: Answer(400, "The host is ambiguous."),
     Reason.KEYS_UNAVAILABLE: _undecided("Tokens cannot be verified at the moment."),
     Reason.ROUTE_MISCONFIGURED: _undecided("This route's authorization is misconfigured."),
     Reason.PEER_NOT_ALLOWED: _undecided("This proxy may not ask for authorization."),

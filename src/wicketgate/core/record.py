@@ -5,11 +5,17 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
-from wicketgate.core.decision import Allow, Anonymous, Principal, Service, User, Verdict
+from wicketgate.core.decision import Allow, Anonymous, Principal, Service, Shadow, User, Verdict
+from wicketgate.core.replay_record import Replay
 from wicketgate.core.request import HttpRequest
+from wicketgate.core.service_token import ServiceToken
 
 ALLOWED: Final = "allowed"
 """What stands in for a reason when there was none to deny."""
+
+MAX_TEMPLATE: Final = 256
+MAX_SHADOWS: Final = 16
+"""A line that is too long for a pipe is lost; metrics count every shadow rule."""
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -22,6 +28,15 @@ class DecisionLog(StrEnum):
     OFF = "off"
 
 
+class DecisionDetail(StrEnum):
+    """What the log line of a decision holds."""
+
+    STANDARD = "standard"
+    """Nothing about the request, beside the template of its path."""
+    REPLAY = "replay"
+    """Also what another policy would need to judge it."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One decision, as logs and metrics may know it.
@@ -32,9 +47,14 @@ class Record:
         verdict: ``allow`` or ``deny``.
         reason: `ALLOWED` or the value of a `Reason`.
         principal: ``user``, ``service``, ``anonymous``, or ``none`` when unknown.
+        service: The name of the service token that was shown, whether or not it was
+            of any use; empty when there was none.
         rule: The rule that decided, empty when it did not get that far.
+        template: The path template that fitted, as the operator wrote it; never a path.
+        shadows: Pairs of a shadow rule, and `ALLOWED` or the value of a `Reason`.
         detail: For the operator; empty unless the configuration or the gate is at fault.
         seconds: From reading the request to having its answer.
+        replay: What another policy would need; `None` unless it was asked for.
     """
 
     decision_id: str
@@ -42,15 +62,32 @@ class Record:
     verdict: str
     reason: str
     principal: str
+    service: str = ""
     rule: str
+    template: str = ""
+    shadows: tuple[tuple[str, str], ...] = ()
     detail: str
     seconds: float
+    replay: Replay | None = None
 
 
 def record_of(
-    verdict: Verdict, request: HttpRequest | None, *, decision_id: str, seconds: float
+    verdict: Verdict,
+    request: HttpRequest | None,
+    *,
+    decision_id: str,
+    seconds: float,
+    replay: Replay | None = None,
 ) -> Record:
-    """Return what is kept of `verdict`; `request` is `None` when it could not be read."""
+    """Return what is kept of a decision.
+
+    Args:
+        verdict: What was decided.
+        request: The request; `None` when it could not be read.
+        decision_id: Unique to this decision.
+        seconds: What it took.
+        replay: What another policy would need to judge the request, if that is kept.
+    """
     if isinstance(verdict, Allow):
         word, reason, detail = "allow", ALLOWED, ""
     else:
@@ -61,10 +98,39 @@ def record_of(
         verdict=word,
         reason=reason,
         principal=_kind(verdict.principal),
+        service=verdict.caller.name if isinstance(verdict.caller, ServiceToken) else "",
         rule=verdict.rule.name if verdict.rule else "",
+        template=verdict.template,
+        shadows=tuple(map(_said, verdict.shadows)) if verdict.shadows else (),
         detail=detail,
         seconds=seconds,
+        replay=replay,
     )
+
+
+def fields_of(record: Record) -> dict[str, object]:
+    """Return the fields of the log line for `record`, all but those of a replay."""
+    optional: dict[str, object] = {
+        "request_id": record.request_id,
+        "service": record.service,
+        "rule": record.rule,
+        "template": record.template[:MAX_TEMPLATE],
+        "shadows": dict(record.shadows[:MAX_SHADOWS]),
+        "shadows_left_out": max(len(record.shadows) - MAX_SHADOWS, 0),
+        "detail": record.detail,
+    }
+    return {
+        "decision_id": record.decision_id,
+        "verdict": record.verdict,
+        "reason": record.reason,
+        "principal": record.principal,
+        "milliseconds": round(record.seconds * 1000, 3),
+        **{name: value for name, value in optional.items() if value},
+    }
+
+
+def _said(shadow: Shadow) -> tuple[str, str]:
+    return shadow.rule, ALLOWED if shadow.reason is None else str(shadow.reason)
 
 
 def _request_id(request: HttpRequest | None) -> str:

@@ -1,10 +1,12 @@
-"""The static tokens that internal services show to each other.
+"""The tokens that internal services show to each other.
 
 Only digests are kept, and every digest is compared, so neither the time taken
 nor a memory dump tells anything about a token.
 """
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 from typing import Final
@@ -14,14 +16,46 @@ from wicketgate.core.jws import MACHINE_PREFIXES, MAX_TOKEN_BYTES
 MIN_LENGTH: Final = 32
 """32 characters of hex are 128 bits, which nobody guesses."""
 
+EVERY_SCOPE: Final = "*"
+STATIC_NAME: Final = "static"
+"""Whoever holds a value of ``SERVICE_AUTH_TOKEN``; those tokens carry no names."""
+
 _JWT_DOTS: Final = 2
 
 
-class ServiceTokens:
-    """The service tokens in force; several while one is being replaced."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceToken:
+    """A service token, known by its digest.
 
-    def __init__(self, tokens: Iterable[str] = ()) -> None:
-        """Keep the digests of `tokens`.
+    Attributes:
+        name: The service; part of the principal that upstreams see.
+        digest: SHA-256 of the token.
+        scopes: What it may be used for: names that rules ask for, or `EVERY_SCOPE`.
+        not_after: The last POSIX second at which it counts; `None` for no end.
+        principal: The mesh principal that may use it, and may do so on any
+            route; empty for anyone, on internal routes.
+    """
+
+    name: str
+    digest: bytes
+    scopes: frozenset[str]
+    not_after: float | None = None
+    principal: str = ""
+
+    def has_scope(self, wanted: AbstractSet[str]) -> bool:
+        """Tell whether it may be used for any of `wanted`."""
+        return EVERY_SCOPE in self.scopes or not self.scopes.isdisjoint(wanted)
+
+
+class ServiceTokens:
+    """The service tokens in force; several for one service while one is being replaced."""
+
+    def __init__(self, tokens: Iterable[str] = (), named: Iterable[ServiceToken] = ()) -> None:
+        """Keep the digests.
+
+        Args:
+            tokens: Values of ``SERVICE_AUTH_TOKEN``: no name, every scope.
+            named: Those of the tokens file.
 
         Raises:
             ValueError: a token is shorter than `MIN_LENGTH`, looks like a JWT, or
@@ -34,20 +68,29 @@ class ServiceTokens:
             if complaint is not None:
                 msg = f"service token {number} {complaint}"
                 raise ValueError(msg)
-        self._digests = tuple(sha256(token.encode()).digest() for token in accepted)
+        # A token that is in both places is what the file says, which is less.
+        self._tokens = (*named, *map(_static, accepted))
 
     def __bool__(self) -> bool:
         """Tell whether any token is configured."""
-        return bool(self._digests)
+        return bool(self._tokens)
 
-    def recognise(self, token: str) -> bool:
-        """Tell whether `token` is one of the service tokens, in constant time."""
+    def recognise(self, token: str) -> ServiceToken | None:
+        """Return the service token that `token` is, comparing in constant time."""
         # A configured token never has two dots, so a JWT need not be hashed.
         if token.count(".") == _JWT_DOTS:
-            return False
+            return None
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
-        matches = [compare_digest(digest, known) for known in self._digests]
-        return any(matches)
+        matches = [known for known in self._tokens if compare_digest(digest, known.digest)]
+        return matches[0] if matches else None
+
+
+def _static(token: str) -> ServiceToken:
+    return ServiceToken(
+        name=STATIC_NAME,
+        digest=sha256(token.encode()).digest(),
+        scopes=frozenset({EVERY_SCOPE}),
+    )
 
 
 def complaint_about(token: str) -> str | None:

@@ -7,6 +7,8 @@ written to a socket, octet for octet; a library only reads the answer.
 
 import asyncio
 import json
+import re
+import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,6 +20,9 @@ from typing import Final, Self
 TIMEOUT_SECONDS: Final = 10.0
 NO_ANSWER: Final = 0
 """The status of a request to which no answer came."""
+
+_READ_BYTES: Final = 64 * 1024
+_LENGTH: Final = re.compile(rb"\r\ncontent-length: *([0-9]+) *(?:\r|\Z)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,13 @@ class Reply:
 class Client:
     """Sends requests, each on a connection of its own; many at a time if asked to."""
 
-    def __init__(self) -> None:
-        """Make a client."""
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        """Make a client.
+
+        Args:
+            tls: How ``https`` is spoken; `None` for the usual way.
+        """
+        self._tls = tls
         self._open: set[asyncio.StreamWriter] = set()
 
     async def __aenter__(self) -> Self:
@@ -69,37 +79,62 @@ class Client:
             writer.transport.abort()
 
     async def send(
-        self, url: str, *, method: str = "GET", headers: Iterable[tuple[str, str]] = ()
+        self,
+        url: str,
+        *,
+        method: str = "GET",
+        headers: Iterable[tuple[str, str]] = (),
+        target: str | None = None,
+        host: str | None = None,
     ) -> Reply:
         """Send one request and return what came back.
+
+        Text is one octet for each character, so octets that are no text can be sent.
 
         Args:
             url: ``http://host:port/...``; what follows the port is sent as it is.
             method: The method.
             headers: Header lines in order, after ``host`` and ``connection``.
+            target: The request target, when it is not what follows the port.
+            host: The value of ``host``, when it is not that of the URL.
         """
-        authority, slash, rest = url.removeprefix("http://").partition("/")
-        lines = (("host", authority), ("connection", "close"), *headers)
+        scheme, _, rest = url.partition("://")
+        authority, slash, path = rest.partition("/")
+        named = authority if host is None else host
+        lines = (("host", named), ("connection", "close"), *headers)
         head = "".join(f"{name}: {value}\r\n" for name, value in lines)
-        request = f"{method} {slash}{rest} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
+        asked = slash + path if target is None else target
+        request = f"{method} {asked} HTTP/1.1\r\n{head}\r\n".encode("latin-1")
+        tls = self._tls or ssl.create_default_context() if scheme == "https" else None
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
-                return _reply(await self._exchange(authority, request), method)
+                return _reply(await self._exchange(authority, request, tls), method)
         except (OSError, HTTPException):  # TimeoutError is an OSError
             return Reply(NO_ANSWER)
 
-    async def _exchange(self, authority: str, request: bytes) -> bytes:
+    async def _exchange(self, authority: str, request: bytes, tls: ssl.SSLContext | None) -> bytes:
         host, _, port = authority.rpartition(":")
-        reader, writer = await asyncio.open_connection(host, int(port))
+        reader, writer = await asyncio.open_connection(host, int(port), ssl=tls)
         self._open.add(writer)
         try:
             writer.write(request)
-            return await reader.read()
+            octets = b""
+            # Not until the end: Envoy keeps a connection that it gave up open for 1 s.
+            while not _is_whole(octets) and (more := await reader.read(_READ_BYTES)):
+                octets += more
+            return octets
         finally:
             self._open.discard(writer)
             writer.close()
             with suppress(OSError):
                 await writer.wait_closed()
+
+
+def _is_whole(octets: bytes) -> bool:
+    """Tell whether an answer says how long it is, and is."""
+    head, blank, body = octets.partition(b"\r\n\r\n")
+    length = _LENGTH.search(head)
+    return bool(blank) and length is not None and len(body) >= int(length[1])
 
 
 def bearer(token: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from wicketgate.local.clerk_instance import USER
+from wicketgate.local.policy_file import shipped_policy
 from wicketgate.local.runtime_file import announced
 from wicketgate.local.stack import LocalStack
 from wicketgate.local.table import Table
@@ -31,8 +32,8 @@ SERVICE={service}
   nobody               curl -si {edge}/me
   nobody, open route   curl -si {edge}/public
   an impostor          curl -si {edge}/public -H "clerk-user-id: {user}"
-  a service, inside    curl -si {internal}/internal/jobs -H "authorization: Bearer $SERVICE"
-  ... at the edge      curl -si {edge}/internal/jobs -H "authorization: Bearer $SERVICE"
+  a service, inside    curl -si {internal}/internal/audio/7 -H "authorization: Bearer $SERVICE"
+  ... at the edge      curl -si {edge}/internal/audio/7 -H "authorization: Bearer $SERVICE"
 
 The upstream answers with the request that it saw. Metrics: {admin}/metrics
 
@@ -63,6 +64,7 @@ async def run_local(*, tour: bool, envoy: str | None) -> int:
         try:
             async with LocalStack(
                 envoy=envoy,
+                policy=shipped_policy(),
                 webhooks=True,
                 database_url=os.environ.get("DATABASE_URL") or None,
                 report=_report,

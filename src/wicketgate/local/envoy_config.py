@@ -1,11 +1,13 @@
 """The project's own ``envoy.yaml``, with other addresses, and weakened on request.
 
 Ports and addresses are found by the names of listeners and clusters; the rest
-is left as it is, so what the tests run is what users copy. The weakenings of
-`EnvoyOptions` exist to prove that one line of defence holds without another.
+is left as it is, so what the tests run is what users copy. `EnvoyOptions` makes the
+changes that a policy asks for, as operators are told to make them, and weakenings,
+which exist to prove that one line of defence holds without another.
 """
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +33,21 @@ _PLACES: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PeerTls:
+    """TLS in which both sides show a certificate; all three files are PEM.
+
+    Attributes:
+        certificate: What Envoy shows.
+        key: Its key.
+        authority: Who vouches for the clients.
+    """
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvoyOptions:
     """How the configuration departs from the one that users are given.
 
@@ -40,6 +57,12 @@ class EnvoyOptions:
         underscores: Envoy's ``headers_with_underscores_action``.
         failure_mode_allow: Let requests in when the gate does not answer.
         encode_raw_headers: Send headers as bytes, in ``header_map``.
+        policy_headers: Headers that rules set, in lower case: the gate may change
+            them, and no client may send them, in any spelling.
+        shown_headers: Further headers of clients that rules ask about, in lower case.
+        session_cookies: Show the gate cookies, and let it take session cookies out.
+        peers: Ask the clients of the internal listener for a certificate; who they are
+            is then the ``source.principal`` of their requests.
     """
 
     strip: bool = True
@@ -47,6 +70,10 @@ class EnvoyOptions:
     underscores: str = "DROP_HEADER"
     failure_mode_allow: bool = False
     encode_raw_headers: bool = False
+    policy_headers: tuple[str, ...] = ()
+    shown_headers: tuple[str, ...] = ()
+    session_cookies: bool = False
+    peers: PeerTls | None = None
 
 
 AS_SHIPPED: Final = EnvoyOptions()
@@ -98,6 +125,10 @@ def render_config(
         assignment["endpoints"] = [{"lb_endpoints": [_endpoint(each) for each in several]}]
     for manager in connection_managers(parsed):
         _apply(options, manager)
+    if options.peers is not None:
+        internal = _named(resources["listeners"], "internal")
+        for chain in internal["filter_chains"]:
+            chain["transport_socket"] = _peer_socket(options.peers)
     return json.dumps(parsed, indent=1)
 
 
@@ -119,8 +150,47 @@ def _apply(options: EnvoyOptions, manager: Document) -> None:
     authz = _named(manager["http_filters"], AUTHZ_FILTER)["typed_config"]
     authz["failure_mode_allow"] = options.failure_mode_allow
     authz["encode_raw_headers"] = options.encode_raw_headers
+    strip = _named(manager["http_filters"], STRIP_FILTER)
+    for name in options.policy_headers:
+        _let_change(authz, re.sub("[-_]", "[-_]", name))
+        # One for each, because Envoy refuses long expressions (RE2 program size).
+        key = {"safe_regex": {"regex": f"(?i){re.sub('[-_]', '.', name)}"}}
+        strip["typed_config"]["mutations"]["request_mutations"].append(
+            {"remove_on_match": {"key_matcher": key}}
+        )
+    shown = [*options.shown_headers, *(["cookie"] if options.session_cookies else [])]
+    authz["allowed_headers"]["patterns"] += [{"exact": name} for name in shown]
+    if options.session_cookies:
+        _let_change(authz, "cookie")
     if not options.strip:
-        manager["http_filters"].remove(_named(manager["http_filters"], STRIP_FILTER))
+        manager["http_filters"].remove(strip)
+
+
+def _let_change(authz: Document, expression: str) -> None:
+    """Let the gate set and remove one more header."""
+    allowed = authz["decoder_header_mutation_rules"]["allow_expression"]
+    allowed["regex"] = allowed["regex"].removesuffix(")$") + f"|{expression})$"
+
+
+def _peer_socket(tls: PeerTls) -> Document:
+    common = {
+        "tls_certificates": [
+            {
+                "certificate_chain": {"filename": str(tls.certificate)},
+                "private_key": {"filename": str(tls.key)},
+            }
+        ],
+        "validation_context": {"trusted_ca": {"filename": str(tls.authority)}},
+    }
+    kind = "envoy.extensions.transport_sockets.tls.v3.DownstreamTlsContext"
+    return {
+        "name": "envoy.transport_sockets.tls",
+        "typed_config": {
+            "@type": f"type.googleapis.com/{kind}",
+            "require_client_certificate": True,
+            "common_tls_context": common,
+        },
+    }
 
 
 def _named(entries: Iterable[Document], name: str) -> Document:

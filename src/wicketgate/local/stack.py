@@ -68,6 +68,7 @@ class LocalStack:
         environment: Mapping[str, str] | None = None,
         envoy: str | None = None,
         options: EnvoyOptions = AS_SHIPPED,
+        policy: Path | None = None,
         webhooks: bool = False,
         database_url: str | None = None,
         report: Callable[[str], None] = _silent,
@@ -79,6 +80,7 @@ class LocalStack:
                 unsets one.
             envoy: The Envoy binary; see `find_envoy`.
             options: How Envoy's configuration departs from the shipped one.
+            policy: The gate's policy file; `None` leaves it to the routes.
             webhooks: Start the webhook half as well.
             database_url: The Postgres to use for it; `None` starts one.
             report: Told what is being started.
@@ -87,6 +89,7 @@ class LocalStack:
         self._overrides = environment or {}
         self._envoy_override = envoy
         self._options = options
+        self._policy = policy
         self._has_webhooks = webhooks
         self._database_url = database_url
         self._report = report
@@ -185,4 +188,6 @@ class LocalStack:
             "WICKETGATE_DRAIN_SECONDS": "0",
             "WICKETGATE_GRACE_SECONDS": "1",
         }
+        if self._policy is not None:
+            settings["WICKETGATE_POLICY_FILE"] = str(self._policy)
         return {**settings, **self._overrides}

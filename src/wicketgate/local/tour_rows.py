@@ -96,14 +96,14 @@ ROUTES: Final = (
     Row(
         title="a service token, inside",
         door=Door.INTERNAL,
-        path="/internal/jobs",
+        path="/internal/audio/7",
         credential=Credential.SERVICE,
         status=200,
         upstream=AS_SERVICE,
     ),
     Row(
         title="a service token, at the public edge",
-        path="/internal/jobs",
+        path="/internal/audio/7",
         credential=Credential.SERVICE,
         status=401,
         reason=Reason.TOKEN_MALFORMED,
@@ -111,10 +111,26 @@ ROUTES: Final = (
     Row(
         title="a user, where only services go",
         door=Door.INTERNAL,
-        path="/internal/jobs",
+        path="/internal/audio/7",
         credential=Credential.USER,
         status=403,
         reason=Reason.USER_NOT_ADMITTED,
+    ),
+    Row(
+        title="a service, where nobody is admitted",
+        door=Door.INTERNAL,
+        path="/internal/jobs",
+        credential=Credential.SERVICE,
+        status=403,
+        reason=Reason.NOBODY_ADMITTED,
+    ),
+    Row(
+        title="a path that no rule is about",
+        door=Door.INTERNAL,
+        path="/me",
+        credential=Credential.USER,
+        status=403,
+        reason=Reason.NOBODY_ADMITTED,
     ),
     *(
         Row(title=f"no token, {path}", path=path, status=status, reason=reason)

@@ -12,6 +12,7 @@ they often share one environment.
 from wicketgate.settings.authz import AuthzSettings, Transport
 from wicketgate.settings.catalogue import SETTINGS, Process, Setting, settings_of, settings_table
 from wicketgate.settings.database import DatabaseSettings
+from wicketgate.settings.files import files_of
 from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address, TcpAddress, UnixAddress
 from wicketgate.settings.sync import SyncSettings
@@ -32,6 +33,7 @@ __all__ = [
     "Transport",
     "UnixAddress",
     "WebhooksSettings",
+    "files_of",
     "settings_of",
     "settings_table",
 ]

@@ -10,7 +10,7 @@ from typing import Self
 from wicketgate.core.claims import TokenRules
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.keys import KeySet
-from wicketgate.core.record import DecisionLog
+from wicketgate.core.record import DecisionDetail, DecisionLog
 from wicketgate.settings import groups, locations, values
 from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address
@@ -23,6 +23,8 @@ class Transport(StrEnum):
 
     GRPCIO = "grpcio"
     """The reference."""
+    WIRE = "wire"
+    """Our own HTTP/2."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +54,10 @@ class AuthzSettings:
         token_cache_size: Verified tokens that are remembered; 0 for none.
         log_level: From which level on lines are logged.
         decision_log: Which decisions get a log line.
+        decision_detail: What such a line holds.
+        replay_share: The share of them that can be replayed, 0 to 1.
+        policy_file: The policy; `None` leaves it to the routes.
+        service_tokens_file: Named service tokens; `None` for none.
     """
 
     rules: TokenRules
@@ -76,6 +82,10 @@ class AuthzSettings:
     token_cache_size: int
     log_level: LogLevel
     decision_log: DecisionLog
+    decision_detail: DecisionDetail
+    replay_share: float
+    policy_file: Path | None
+    service_tokens_file: Path | None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -122,6 +132,12 @@ class AuthzSettings:
             ),
             log_level=reader.defaulted("WICKETGATE_LOG_LEVEL", word_of(LogLevel)),
             decision_log=reader.defaulted("WICKETGATE_DECISION_LOG", word_of(DecisionLog)),
+            decision_detail=reader.defaulted(
+                "WICKETGATE_DECISION_DETAIL", word_of(DecisionDetail)
+            ),
+            replay_share=reader.defaulted("WICKETGATE_REPLAY_SHARE", values.share),
+            policy_file=reader.optional("WICKETGATE_POLICY_FILE", values.path),
+            service_tokens_file=reader.optional("WICKETGATE_SERVICE_TOKENS_FILE", values.path),
         )
         # Rules refuse to be built from what a mistake left empty: settle first.
         reader.settle()

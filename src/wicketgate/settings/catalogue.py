@@ -126,7 +126,7 @@ SETTINGS: Final = (
     ),
     Setting(
         name="WICKETGATE_TRANSPORT",
-        meaning="The gRPC implementation; so far only `grpcio`.",
+        meaning="The gRPC implementation: `grpcio`, or `wire`, our own.",
         default="grpcio",
         example="grpcio",
     ),
@@ -242,10 +242,34 @@ SETTINGS: Final = (
         processes=(Process.AUTHZ, Process.WEBHOOKS),
     ),
     Setting(
+        name="WICKETGATE_POLICY_FILE",
+        meaning="The policy of the mesh, in YAML; followed as it changes. Without one, the "
+        "routes' `context_extensions` say who is admitted.",
+        example="/etc/wicketgate/policy.yaml",
+    ),
+    Setting(
+        name="WICKETGATE_SERVICE_TOKENS_FILE",
+        meaning="Named service tokens, as hashes with scopes and an end; followed as it changes.",
+        example="/etc/wicketgate/service-tokens.yaml",
+    ),
+    Setting(
         name="WICKETGATE_DECISION_LOG",
         meaning="Which decisions get a log line: `all`, `denied` or `off`.",
         default="all",
         example="denied",
+    ),
+    Setting(
+        name="WICKETGATE_DECISION_DETAIL",
+        meaning="What a decision's log line holds: `standard`, or `replay` for what "
+        "`wicketgate policy diff` needs: method, host, path and the claims that policies read.",
+        default="standard",
+        example="replay",
+    ),
+    Setting(
+        name="WICKETGATE_REPLAY_SHARE",
+        meaning="Of the decisions logged under `replay`, the share that gets it: 0 to 1.",
+        default="1",
+        example="0.05",
     ),
     Setting(
         name="CLERK_WEBHOOK_SIGNING_SECRET",

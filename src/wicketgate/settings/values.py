@@ -117,6 +117,14 @@ def seconds_between(lowest: float, highest: float) -> Callable[[str], float]:
     return read
 
 
+def share(text: str) -> float:
+    """Read a number from 0 to 1."""
+    if _NUMBER.fullmatch(text) is None or float(text) > 1:
+        msg = f"is {quoted(text)}; expected a share from 0 to 1, such as 0.05"
+        raise InvalidValueError(msg)
+    return float(text)
+
+
 def count_between(lowest: int, highest: int) -> Callable[[str], int]:
     """Return the reader of a whole number, limits included."""
 

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 
 from fakes import FixedPolicy
 from tokens import (
+    BILLING_TOKEN,
     ISSUER,
     NOW,
     ORIGIN,
     SERVICE_TOKEN,
+    STATIC_SERVICE,
     USER_RULE,
+    billing_token,
     bounded,
     clerk,
     decision_on,
@@ -23,6 +26,7 @@ from tokens import (
     keys,
     refusal,
     request,
+    route,
     rules,
     settled,
     stranger_key,
@@ -33,7 +37,6 @@ from wicketgate.core.claims import Claims, PartyCheck, SessionId, TokenRules, Us
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.decision import (
     ANONYMOUS,
-    STATIC_SERVICE,
     Allow,
     Anonymous,
     Deny,
@@ -43,17 +46,24 @@ from wicketgate.core.decision import (
     decide,
 )
 from wicketgate.core.keys import KeySet
-from wicketgate.core.policy import (
-    Admission,
+from wicketgate.core.policy.condition import compile_condition
+from wicketgate.core.policy.routes import Admission, RoutePolicy, Targets
+from wicketgate.core.policy.rule import (
+    ANY_USER,
+    ClaimHeader,
     Exposure,
-    Misconfigured,
-    RoutePolicy,
+    Match,
+    Policy,
+    Refusal,
     Rule,
-    Targets,
+    UserTerms,
 )
+from wicketgate.core.policy.rules import RulePolicy
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest, is_ambiguous
 from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
+from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.token import MissingKey
 from wicketgate.local.clerk_instance import (
     ABSENT,
     SESSION,
@@ -65,8 +75,11 @@ from wicketgate.local.clerk_instance import (
 )
 
 COOKIES = CookieRules(frozenset({"__session", "__session_R4pxPy2l"}), frozenset({ORIGIN}))
-SERVICES_ONLY = Rule("internal:service", Admission.SERVICE, Exposure.INTERNAL)
-USERS_INSIDE = Rule("internal:user", Admission.USER, Exposure.INTERNAL)
+SERVICES_ONLY = route(Admission.SERVICE, Exposure.INTERNAL)
+USERS_INSIDE = route(Admission.USER, Exposure.INTERNAL)
+ANYONE_INSIDE = route(Admission.ANONYMOUS, Exposure.INTERNAL)
+ANY_TARGET = {"targets": "any"}
+MEMBER = {"id": "org_1", "rol": "member", "per": "read", "fpm": "1"}
 PARTIES = {"party_check": PartyCheck.REQUIRED, "authorized_parties": frozenset({ORIGIN})}
 IF_PRESENT = {**PARTIES, "party_check": PartyCheck.IF_PRESENT}
 
@@ -81,9 +94,13 @@ class Denial:
     bearer: Callable[[], str | None] = valid_token
     headers: Mapping[str, str] = field(default_factory=dict)
     method: str = "GET"
+    host: str = "api.example.com"
     target: str = "/"
-    rule: Rule | Misconfigured = USER_RULE
+    context: Mapping[str, str] = field(default_factory=dict)
+    rule: Rule | Match | Refusal = USER_RULE
+    policy: Policy | None = None
     token_rules: Mapping[str, Any] = field(default_factory=dict)
+    named: tuple[ServiceToken, ...] = ()
     cookies: CookieRules | None = None
     key_set: Callable[[], KeySet] = keys
     keys_are_current: bool = True
@@ -101,6 +118,14 @@ def with_claims(**claims: object) -> Callable[[], str]:
 
 def with_header(**header: object) -> Callable[[], str]:
     return lambda: token(header=header)
+
+
+def for_users(**terms: Any) -> Rule:  # noqa: ANN401 - any field of the record
+    return Rule(name="r", users=(UserTerms(**terms),))
+
+
+def shows_billing() -> str:
+    return BILLING_TOKEN
 
 
 DENIALS: dict[Reason, Denial] = {
@@ -143,9 +168,43 @@ DENIALS: dict[Reason, Denial] = {
     Reason.USER_NOT_ADMITTED: Denial(rule=SERVICES_ONLY),
     Reason.SERVICE_NOT_ADMITTED: Denial(bearer=lambda: SERVICE_TOKEN, rule=USERS_INSIDE),
     Reason.SERVICE_TOKEN_EXPOSED: Denial(bearer=lambda: SERVICE_TOKEN),
-    Reason.AMBIGUOUS_PATH: Denial(target="//admin"),
+    Reason.SERVICE_TOKEN_EXPIRED: Denial(
+        bearer=shows_billing, rule=SERVICES_ONLY, named=(billing_token(not_after=NOW - 1),)
+    ),
+    Reason.SERVICE_PRINCIPAL_MISMATCH: Denial(
+        bearer=shows_billing,
+        rule=SERVICES_ONLY,
+        named=(billing_token(principal="spiffe://mesh/billing"),),
+    ),
+    Reason.SERVICE_SCOPE: Denial(
+        bearer=shows_billing, rule=SERVICES_ONLY, named=(billing_token(scopes=frozenset({"x"})),)
+    ),
+    Reason.NOBODY_ADMITTED: Denial(rule=Rule(name="r")),
+    Reason.ORGANIZATION_NOT_ADMITTED: Denial(rule=for_users(org_ids=frozenset({"org_1"}))),
+    Reason.ROLE_NOT_ADMITTED: Denial(rule=for_users(org_roles=frozenset({"org:admin"}))),
+    Reason.PERMISSION_MISSING: Denial(rule=for_users(org_permissions=frozenset({"org:a:b"}))),
+    Reason.PERMISSIONS_UNDECODABLE: Denial(
+        bearer=with_claims(o=MEMBER, fea="x:invoices"),
+        rule=for_users(org_permissions=frozenset({"org:invoices:read"})),
+    ),
+    Reason.SESSION_TOO_OLD: Denial(
+        bearer=with_claims(fva=[2, -1]), rule=for_users(session_age=60.0)
+    ),
+    Reason.SECOND_FACTOR_TOO_OLD: Denial(rule=for_users(second_factor_age=60.0)),
+    Reason.CONDITION_NOT_MET: Denial(
+        rule=Rule(name="r", users=(ANY_USER,), condition=compile_condition("false"))
+    ),
+    Reason.CONDITION_FAILED: Denial(
+        rule=Rule(name="r", users=(ANY_USER,), condition=compile_condition("claims.plan == 'pro'"))
+    ),
+    Reason.CLAIM_UNUSABLE: Denial(
+        bearer=with_claims(team="a\nb"),
+        rule=Rule(name="r", users=(ANY_USER,), headers=(ClaimHeader("x-team", "claims.team"),)),
+    ),
+    Reason.AMBIGUOUS_PATH: Denial(target="//admin", policy=RoutePolicy()),
+    Reason.AMBIGUOUS_HOST: Denial(host="a b", policy=RulePolicy((), default=USER_RULE)),
     Reason.KEYS_UNAVAILABLE: Denial(bearer=with_header(kid="ins_other"), keys_are_current=False),
-    Reason.ROUTE_MISCONFIGURED: Denial(rule=Misconfigured("policy is 'usr'")),
+    Reason.ROUTE_MISCONFIGURED: Denial(context={"policy": "usr"}, policy=RoutePolicy()),
 }
 
 
@@ -161,10 +220,13 @@ def test_each_way_of_being_denied_has_its_own_reason(reason: Reason, denial: Den
                 denial.bearer(),
                 headers=denial.headers,
                 method=denial.method,
+                host=denial.host,
                 target=denial.target,
+                context=denial.context,
             ),
-            by=judge(rules(**denial.token_rules), cookies=denial.cookies),
+            by=judge(rules(**denial.token_rules), named=denial.named, cookies=denial.cookies),
             rule=denial.rule,
+            policy=denial.policy,
             key_set=denial.key_set(),
             revocations=denial.revocations,
             now=denial.now,
@@ -185,7 +247,35 @@ def test_each_way_of_being_denied_has_its_own_reason(reason: Reason, denial: Den
         pytest.param(Denial(token_rules=PARTIES), id="authorized party"),
         pytest.param(Denial(rule=USERS_INSIDE), id="inside"),
         pytest.param(
-            Denial(target="//a", rule=Rule("any", targets=Targets.ANY)), id="any target allowed"
+            Denial(target="//a", context=ANY_TARGET, policy=RoutePolicy()), id="any target allowed"
+        ),
+        pytest.param(
+            Denial(policy=RulePolicy((), default=USER_RULE)), id="a host that is plainly one"
+        ),
+        pytest.param(
+            Denial(
+                bearer=with_claims(o=MEMBER, fea="o:invoices", fva=[1, 1]),
+                rule=for_users(
+                    org_ids=frozenset({"org_1"}),
+                    org_roles=frozenset({"org:member"}),
+                    org_permissions=frozenset({"org:invoices:read"}),
+                    session_age=60.0,
+                    second_factor_age=60.0,
+                ),
+            ),
+            id="everything that a rule can ask",
+        ),
+        pytest.param(
+            Denial(
+                bearer=with_claims(plan="pro"),
+                rule=Rule(
+                    name="r",
+                    users=(ANY_USER,),
+                    condition=compile_condition("claims.plan == 'pro'"),
+                    headers=(ClaimHeader("x-plan", "claims.plan"),),
+                ),
+            ),
+            id="a condition that holds",
         ),
         pytest.param(
             Denial(revocations=Revocations(users={UserId(USER): NOW - 1})),
@@ -201,11 +291,14 @@ def test_the_same_ways_unspoiled_let_the_user_in(denial: Denial) -> None:
     """
     The negative twin of the table above.
     """
-    assert isinstance(denial.rule, Rule)
+    assert not isinstance(denial.rule, Refusal)
     verdict = decision_on(
-        request(denial.bearer(), headers=denial.headers, target=denial.target),
+        request(
+            denial.bearer(), headers=denial.headers, target=denial.target, context=denial.context
+        ),
         by=judge(rules(**denial.token_rules), cookies=denial.cookies),
         rule=denial.rule,
+        policy=denial.policy,
         revocations=denial.revocations,
         now=denial.now,
     )
@@ -213,7 +306,21 @@ def test_the_same_ways_unspoiled_let_the_user_in(denial: Denial) -> None:
     assert isinstance(verdict, Allow)
     assert isinstance(verdict.principal, User)
     assert verdict.principal.claims.user_id == USER
-    assert denial.rule == verdict.rule
+    assert verdict.rule == (denial.rule.rule if isinstance(denial.rule, Match) else denial.rule)
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        billing_token(scopes=frozenset({"internal:service"}), not_after=NOW),
+        billing_token(scopes=frozenset({"*"})),
+    ],
+)
+def test_a_service_unspoiled_is_let_in(named: ServiceToken) -> None:
+    verdict = decision_on(request(BILLING_TOKEN), by=judge(named=(named,)), rule=SERVICES_ONLY)
+
+    assert isinstance(verdict, Allow)
+    assert verdict.principal == Service("billing")
 
 
 USERS = "a user"
@@ -305,7 +412,7 @@ def test_a_malformed_header_is_looked_past_only_where_nobody_is_asked(
 ) -> None:
     asked = request(headers={"authorization": authorization})
 
-    assert reason == refusal(decision_on(asked, rule=Rule("r", admission)))
+    assert reason == refusal(decision_on(asked, rule=route(admission)))
 
 
 @pytest.mark.parametrize("admission", Admission)
@@ -313,33 +420,39 @@ def test_an_ambiguous_target_is_refused_whoever_asks(admission: Admission) -> No
     """
     Also where anyone may pass: the route was found by a reader that may have erred.
     """
-    rule = Rule("r", admission, Exposure.INTERNAL)
+    expected = Deny(Reason.AMBIGUOUS_PATH, route(admission, Exposure.INTERNAL).rule)
+    context = {"policy": admission, "exposure": "internal"}
 
     for bearer in (None, valid_token(), SERVICE_TOKEN):
-        assert refusal(decision_on(request(bearer, target="/a/../b"), rule=rule)) == (
-            Reason.AMBIGUOUS_PATH
-        )
+        asked = request(bearer, target="/a/../b", context=context)
+
+        assert expected == decision_on(asked, policy=RoutePolicy())
 
 
 def test_the_query_is_not_part_of_the_path() -> None:
-    assert refusal(decision_on(request(valid_token(), target="/a?x=../..//"))) is None
+    asked = request(valid_token(), target="/a?x=../..//")
+
+    assert refusal(decision_on(asked, policy=RoutePolicy())) is None
 
 
 def test_the_operator_is_told_what_is_wrong_with_the_route() -> None:
-    verdict = decision_on(request(valid_token()), rule=Misconfigured("policy is 'usr'"))
+    refused = Refusal(Reason.ROUTE_MISCONFIGURED, detail="policy is 'usr'")
+    verdict = decision_on(request(valid_token()), rule=refused)
 
     assert Deny(Reason.ROUTE_MISCONFIGURED, detail="policy is 'usr'") == verdict
 
 
 def test_a_token_of_an_unknown_key_waits_for_it() -> None:
-    rule = Rule("public:user")
-    decision = decision_on(request(token(header={"kid": "ins_other"})), rule=rule)
+    decision = decision_on(request(token(header={"kid": "ins_other"})))
+    caller = MissingKey(
+        "ins_other", if_current=Reason.KEY_UNKNOWN, if_stale=Reason.KEYS_UNAVAILABLE
+    )
 
     assert (
         NeedKey(
             "ins_other",
-            if_current=Deny(Reason.KEY_UNKNOWN, rule),
-            if_stale=Deny(Reason.KEYS_UNAVAILABLE, rule),
+            if_current=Deny(Reason.KEY_UNKNOWN, USER_RULE, caller=caller),
+            if_stale=Deny(Reason.KEYS_UNAVAILABLE, USER_RULE, caller=caller),
         )
         == decision
     )
@@ -365,10 +478,10 @@ def test_only_who_is_known_beyond_doubt_is_named_in_a_denial() -> None:
 
 @pytest.mark.parametrize(
     ("rule", "reason"),
-    [(Rule("public:user"), None), (SERVICES_ONLY, Reason.USER_NOT_ADMITTED)],
+    [(route(Admission.USER), None), (SERVICES_ONLY, Reason.USER_NOT_ADMITTED)],
 )
 def test_a_remembered_token_is_still_held_against_the_policy(
-    rule: Rule, reason: Reason | None
+    rule: Match, reason: Reason | None
 ) -> None:
     remembering = judge()
     decision_on(request(valid_token()), by=remembering)
@@ -479,14 +592,14 @@ def test_of_two_cookies_one_that_newer_keys_could_verify_asks_for_them(
     ("bearer", "rule", "carries"),
     [
         (SERVICE_TOKEN, SERVICES_ONLY, True),
-        (SERVICE_TOKEN, Rule("r", Admission.ANONYMOUS, Exposure.INTERNAL), True),
-        (valid_token(), Rule("r"), False),
-        (valid_token(), Rule("r", Admission.ANONYMOUS, Exposure.INTERNAL), False),
-        (None, Rule("r", Admission.OPTIONAL), False),
+        (SERVICE_TOKEN, ANYONE_INSIDE, True),
+        (valid_token(), route(Admission.USER), False),
+        (valid_token(), ANYONE_INSIDE, False),
+        (None, route(Admission.OPTIONAL), False),
     ],
 )
 def test_an_allow_says_whether_the_request_carries_a_service_token(
-    bearer: str | None, rule: Rule, *, carries: bool
+    bearer: str | None, rule: Match, *, carries: bool
 ) -> None:
     """
     Also where credentials are not looked at: upstream has no use for the secret.
@@ -780,7 +893,7 @@ def test_decide_takes_all_it_knows_as_arguments() -> None:
         decide(
             request(valid_token()),
             judge=judge(),
-            policy=FixedPolicy(Rule("r")),
+            policy=FixedPolicy(USER_RULE),
             keys=keys(),
             revocations=NO_REVOCATIONS,
             now=NOW,

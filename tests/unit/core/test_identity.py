@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
+from tokens import STATIC_SERVICE, USER_RULE, bounded
 from wicketgate.core.claims import Claims, UserId
-from wicketgate.core.decision import ANONYMOUS, STATIC_SERVICE, Principal, User
+from wicketgate.core.decision import ANONYMOUS, Allow, Principal, User
 from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
+from wicketgate.core.policy.rule import Credentials, Rule
 
 ADA = User(
     Claims(
@@ -35,7 +36,7 @@ PRINCIPALS: tuple[Principal, ...] = (ADA, STATIC_SERVICE, ANONYMOUS)
 def test_what_upstream_is_told(
     principal: Principal, expected: tuple[tuple[str, str], ...]
 ) -> None:
-    assert expected == IdentityHeaders().plan(principal).set
+    assert expected == IdentityHeaders().plan(Allow(principal, USER_RULE)).set
 
 
 def test_a_user_s_plan_removes_every_name_that_it_does_not_set() -> None:
@@ -54,7 +55,7 @@ def test_a_user_s_plan_removes_every_name_that_it_does_not_set() -> None:
         "x_clerk_user_id",
     }
 
-    removed = IdentityHeaders().plan(ADA).remove
+    removed = IdentityHeaders().plan(Allow(ADA, USER_RULE)).remove
 
     assert expected == set(removed)
     assert len(expected) == len(removed)
@@ -62,13 +63,15 @@ def test_a_user_s_plan_removes_every_name_that_it_does_not_set() -> None:
 
 @pytest.mark.parametrize("principal", [STATIC_SERVICE, ANONYMOUS])
 def test_nobody_else_is_given_a_user_id(principal: Principal) -> None:
-    plan = IdentityHeaders(aliases=["x-clerk-user-id"]).plan(principal)
+    headers = IdentityHeaders(aliases=["x-clerk-user-id"])
+    plan = headers.plan(Allow(principal, USER_RULE))
 
     assert {*spellings_of("clerk_user_id"), *spellings_of("x-clerk-user-id")} <= set(plan.remove)
 
 
 def test_an_alias_carries_the_user_id_too() -> None:
-    plan = IdentityHeaders(aliases=["x-clerk-user-id", "x-user"]).plan(ADA)
+    headers = IdentityHeaders(aliases=["x-clerk-user-id", "x-user"])
+    plan = headers.plan(Allow(ADA, USER_RULE))
 
     assert plan.set == (
         ("clerk_user_id", "user_1"),
@@ -88,9 +91,62 @@ def test_only_a_service_s_token_stops_at_the_gate(
 ) -> None:
     headers = IdentityHeaders(forward_service_token=forward)
 
-    plan = headers.plan(principal, carries_service_token=carries)
+    plan = headers.plan(Allow(principal, USER_RULE, carries_service_token=carries))
 
     assert is_removed == ("authorization" in plan.remove)
+
+
+@pytest.mark.parametrize("principal", [STATIC_SERVICE, ADA, ANONYMOUS])
+@pytest.mark.parametrize("carries", [True, False])
+@pytest.mark.parametrize("forward", [True, False])
+@pytest.mark.parametrize(
+    ("credentials", "is_removed"), [(Credentials.STRIP, True), (Credentials.FORWARD, False)]
+)
+def test_a_rule_that_says_what_becomes_of_credentials_is_obeyed(
+    principal: Principal,
+    credentials: Credentials,
+    *,
+    carries: bool,
+    forward: bool,
+    is_removed: bool,
+) -> None:
+    rule = Rule(name="r", credentials=credentials)
+    headers = IdentityHeaders(forward_service_token=forward)
+
+    plan = headers.plan(Allow(principal, rule, carries_service_token=carries))
+
+    assert is_removed == ("authorization" in plan.remove)
+    assert "cookie" not in plan.remove
+
+
+@pytest.mark.parametrize(
+    ("cookie", "told", "is_removed"),
+    [(None, (), False), ("a=1; b=2", (("cookie", "a=1; b=2"),), False), ("", (), True)],
+)
+def test_what_is_left_of_the_cookies_is_sent_and_nothing_is_not(
+    cookie: str | None, told: tuple[tuple[str, str], ...], *, is_removed: bool
+) -> None:
+    plan = IdentityHeaders().plan(Allow(ANONYMOUS, USER_RULE, cookie=cookie))
+
+    assert (("wicketgate-principal", "anonymous"), *told) == plan.set
+    assert is_removed == ("cookie" in plan.remove)
+
+
+@pytest.mark.parametrize("principal", [STATIC_SERVICE, ADA, ANONYMOUS])
+def test_the_headers_of_a_rule_are_planned_beside_those_of_the_gate(principal: Principal) -> None:
+    usual = IdentityHeaders().plan(Allow(principal, USER_RULE))
+
+    plan = IdentityHeaders().plan(
+        Allow(
+            principal,
+            USER_RULE,
+            set_headers=(("x-plan", "pro"),),
+            removed_headers=("x_plan", "x-team"),
+        )
+    )
+
+    assert (*usual.set, ("x-plan", "pro")) == plan.set
+    assert (*usual.remove, "x_plan", "x-team") == plan.remove
 
 
 @pytest.mark.parametrize(
@@ -126,7 +182,8 @@ def test_no_spelling_of_an_identity_header_is_the_client_s(
     """
     Whatever names are configured: set and removed are disjoint, and together complete.
     """
-    plan = IdentityHeaders(aliases=aliases, forward_service_token=forward).plan(principal)
+    headers = IdentityHeaders(aliases=aliases, forward_service_token=forward)
+    plan = headers.plan(Allow(principal, USER_RULE))
     written = {name for name, _ in plan.set}
     folded = {name.replace("_", "-") for name in (*STRIPPED, *aliases)}
 

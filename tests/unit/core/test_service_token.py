@@ -1,4 +1,6 @@
-"""Static tokens: recognised exactly, configured safely, never quoted."""
+"""Service tokens: recognised exactly, configured safely, never quoted."""
+
+from hashlib import sha256
 
 import pytest
 from hypothesis import given
@@ -8,14 +10,59 @@ from tokens import SERVICE_TOKEN, bounded
 from wicketgate.core.credential import BearerToken, credential_of
 from wicketgate.core.jws import MACHINE_PREFIXES, MAX_TOKEN_BYTES
 from wicketgate.core.request import HttpRequest
-from wicketgate.core.service_token import MIN_LENGTH, ServiceTokens, complaint_about
+from wicketgate.core.service_token import (
+    EVERY_SCOPE,
+    MIN_LENGTH,
+    ServiceToken,
+    ServiceTokens,
+    complaint_about,
+)
 
 SECOND = "another-service-token-for-the-rotation"
+NAMED = "a-token-of-the-tokens-file-for-billing"
+
+
+def named(token: str = NAMED, *, scopes: frozenset[str] = frozenset()) -> ServiceToken:
+    return ServiceToken(name="billing", digest=sha256(token.encode()).digest(), scopes=scopes)
 
 
 @pytest.mark.parametrize("token", [SERVICE_TOKEN, SECOND])
 def test_every_configured_token_is_recognised(token: str) -> None:
-    assert ServiceTokens([SERVICE_TOKEN, SECOND]).recognise(token)
+    expected = ServiceToken(
+        name="static",
+        digest=sha256(token.encode()).digest(),
+        scopes=frozenset({EVERY_SCOPE}),
+    )
+
+    assert expected == ServiceTokens([SERVICE_TOKEN, SECOND]).recognise(token)
+
+
+def test_a_token_of_the_file_is_recognised_as_what_the_file_says() -> None:
+    known = ServiceTokens([SERVICE_TOKEN], named=[named(SECOND), named()])
+
+    assert named() == known.recognise(NAMED)
+
+
+@pytest.mark.parametrize("token", [f"{NAMED}x", NAMED[:-1], "", "billing"])
+def test_nothing_like_a_token_of_the_file_is_recognised(token: str) -> None:
+    assert ServiceTokens(named=[named()]).recognise(token) is None
+
+
+@pytest.mark.parametrize(
+    ("scopes", "wanted", "expected"),
+    [
+        ({"a"}, {"a"}, True),
+        ({"a", "b"}, {"b", "c"}, True),
+        ({EVERY_SCOPE}, {"anything"}, True),
+        ({EVERY_SCOPE}, set[str](), True),
+        ({"a"}, {"b"}, False),
+        ({"a"}, set[str](), False),
+        (set[str](), {"a"}, False),
+        ({"a"}, {EVERY_SCOPE}, False),
+    ],
+)
+def test_scopes(scopes: set[str], wanted: set[str], *, expected: bool) -> None:
+    assert expected == named(scopes=frozenset(scopes)).has_scope(wanted)
 
 
 @pytest.mark.parametrize(
@@ -45,6 +92,7 @@ def test_without_tokens_nothing_is_recognised(token: str) -> None:
 
 def test_it_tells_whether_any_token_is_configured() -> None:
     assert ServiceTokens([SERVICE_TOKEN])
+    assert ServiceTokens(named=[named()])
     assert not ServiceTokens()
 
 
@@ -89,9 +137,10 @@ def test_the_tokens_themselves_are_not_kept() -> None:
     What a memory dump of the object holds is digests.
     """
     kept = vars(ServiceTokens([SERVICE_TOKEN]))
+    digests = [known.digest for known in kept["_tokens"]]
 
     assert SERVICE_TOKEN not in repr(kept)
-    assert SERVICE_TOKEN.encode() not in kept["_digests"]
+    assert [sha256(SERVICE_TOKEN.encode()).digest()] == digests
 
 
 @bounded
@@ -111,4 +160,6 @@ def test_a_token_without_complaint_fits_an_authorization_header(token: str) -> N
 @bounded
 @given(st.text(st.characters()))
 def test_any_text_can_be_asked_about(token: str) -> None:
-    assert (token == SERVICE_TOKEN) == ServiceTokens([SERVICE_TOKEN]).recognise(token)
+    found = ServiceTokens([SERVICE_TOKEN]).recognise(token)
+
+    assert (token == SERVICE_TOKEN) == (found is not None)

@@ -1,0 +1,29 @@
+"""What operators see of the connections of the ``wire`` transport."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge
+
+
+class ConnectionTelemetry:
+    """Counts connections, and how those ended that ended badly."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        """Make the metrics, in `registry`."""
+        self._open = Gauge(
+            "wicketgate_connections", "Connections that are open.", registry=registry
+        )
+        self._faults = Counter(
+            "wicketgate_connection_faults",
+            "Connections that were ended for what the peer did, by HTTP/2 error code.",
+            ("code",),
+            registry=registry,
+        )
+
+    def opened(self) -> None:
+        """Count one more."""
+        self._open.inc()
+
+    def closed(self, fault: str) -> None:
+        """Count one less; `fault` is an error code's name, empty when there was none."""
+        self._open.dec()
+        if fault:
+            self._faults.labels(fault).inc()

@@ -1,0 +1,30 @@
+"""Small text files that an operator writes."""
+
+from pathlib import Path
+from typing import Final
+
+from wicketgate.errors import ConfigurationError
+
+MAX_BYTES: Final = 16 * 1024 * 1024
+"""Ten thousand rules are 2 MB; /dev/zero is more."""
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a file.
+
+    Raises:
+        ConfigurationError: it cannot be read, is too large or is not UTF-8.
+    """
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_BYTES + 1)
+        if len(raw) > MAX_BYTES:
+            msg = f"{path}: has more than {MAX_BYTES} bytes; expected a smaller file"
+            raise ConfigurationError(msg)
+        return raw.decode("utf-8-sig")
+    except OSError as error:
+        why = (error.strerror or type(error).__name__).lower()
+        msg = f"{path}: cannot be read ({why}); expected a file of text"
+    except UnicodeDecodeError as error:
+        msg = f"{path}: byte {error.start + 1} is not UTF-8; expected a file of text"
+    raise ConfigurationError(msg)

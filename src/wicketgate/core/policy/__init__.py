@@ -1,0 +1,1 @@
+"""The mesh's policy: which rule decides a request, and what that rule demands."""

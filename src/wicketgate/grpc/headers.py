@@ -1,0 +1,138 @@
+"""Request header blocks, read with as little work as they leave to do.
+
+This side's SETTINGS ask for a table of size 0. Once that is acknowledged, a block
+carries no state: equal bytes mean equal headers, so whole blocks are remembered. What
+varies from call to call, such as tracing headers and ``grpc-timeout``, usually comes
+last: the part before it is remembered, and only the rest is read. Until then, the
+``hpack`` package decodes.
+
+Source: RFC 7541 section 4.2; RFC 9113 section 4.3.
+"""
+
+from typing import Final
+
+from hpack import Decoder, HPACKError
+
+from wicketgate.grpc.faults import Fault
+from wicketgate.grpc.frames import ErrorCode
+from wicketgate.grpc.head import Fields, Head
+from wicketgate.grpc.stateless import Texts, read
+
+MAX_REMEMBERED: Final = 1_024
+"""Blocks, and texts."""
+LONGEST_REMEMBERED: Final = 1_024
+"""Bytes of a block; so what is remembered takes a few MiB at most."""
+TRUSTED: Final = 256
+"""Blocks that are read by one prefix, before another is looked for: it may be longer."""
+
+_BROKEN: Final = ErrorCode.COMPRESSION_ERROR
+
+
+class HeaderCache:
+    """What is remembered for all connections: blocks that carry no state mean the same on each."""
+
+    def __init__(self, limit: int = MAX_REMEMBERED) -> None:
+        """Remember at most `limit` blocks, and as many texts."""
+        self.heads: dict[bytes, Head] = {}
+        self.texts = Texts(limit)
+        self._limit = limit
+
+    def remember(self, block: bytes, head: Head) -> None:
+        """Remember what a block says."""
+        if len(block) > LONGEST_REMEMBERED:
+            return
+        if len(self.heads) >= self._limit:
+            self.heads.clear()
+        self.heads[block] = head
+
+
+class RequestBlocks:
+    """Decodes the header blocks of one connection."""
+
+    def __init__(self, cache: HeaderCache, *, max_bytes: int) -> None:
+        """Decode for a new connection.
+
+        Args:
+            cache: Shared by all connections.
+            max_bytes: The longest header list, counted as RFC 9113 section 6.5.2 does,
+                except that values which nobody wants count as they are coded.
+        """
+        self._cache = cache
+        self._max_bytes = max_bytes
+        self._decoder: Decoder | None = Decoder(max_bytes)
+        self._is_settled = False
+        self._prefix = b""
+        self._prefix_fields = Fields(max_bytes)
+        self._trust = 0
+        self._previous = b""
+
+    def settled(self) -> None:
+        """Take note that the peer knows that the table is of size 0."""
+        if self._decoder is not None:
+            self._decoder.max_allowed_table_size = 0
+            self._is_settled = True
+
+    def decode(self, block: bytes) -> Head:
+        """Return what a request's block says.
+
+        Raises:
+            MalformedError: the request is malformed.
+            Fault: the block cannot be decoded.
+        """
+        if self._decoder is not None:
+            return self._decoded(self._decoder, block).head()
+        head = self._cache.heads.get(block)
+        if head is None:
+            head = self._read(block).head()
+            self._cache.remember(block, head)
+        return head
+
+    def trailers(self, block: bytes) -> None:
+        """Decode a block of trailers, of which nothing is wanted.
+
+        Raises:
+            MalformedError: they cannot be trailers.
+            Fault: the block cannot be decoded.
+        """
+        if self._decoder is not None:
+            fields = self._decoded(self._decoder, block)
+        else:
+            fields = Fields(self._max_bytes)
+            read(block, 0, fields, self._cache.texts)
+        fields.trailers()
+
+    def _decoded(self, decoder: Decoder, block: bytes) -> Fields:
+        fields = Fields(self._max_bytes)
+        try:
+            for name, value in decoder.decode(block, raw=True):
+                fields.add(bytes(name), bytes(value))
+        except HPACKError as error:
+            raise Fault(_BROKEN, str(error)) from None
+        # hpack raises these, too, for what is cut short.
+        except (IndexError, ValueError) as error:
+            raise Fault(_BROKEN, type(error).__name__) from None
+        if self._is_settled and decoder.header_table_size == 0:
+            # From here on a block carries no state.
+            self._decoder = None
+        return fields
+
+    def _read(self, block: bytes) -> Fields:
+        prefix, texts = self._prefix, self._cache.texts
+        if self._trust and block.startswith(prefix):
+            self._trust -= 1
+            fields = self._prefix_fields.copy()
+            read(block, len(prefix), fields, texts)
+            return fields
+        fields = Fields(self._max_bytes)
+        self._learn(block, read(block, 0, fields, texts))
+        return fields
+
+    def _learn(self, block: bytes, ends: list[int]) -> None:
+        """Keep as the prefix what this block and the one before have in common."""
+        before, self._previous = self._previous, block
+        for end in reversed(ends):
+            if before.startswith(block[:end]):
+                self._prefix, self._trust = block[:end], TRUSTED
+                self._prefix_fields = Fields(self._max_bytes)
+                read(self._prefix, 0, self._prefix_fields, self._cache.texts)
+                return
