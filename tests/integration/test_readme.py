@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from wicketgate.core.policy.lint import lint
+from wicketgate.core.policy.parse import parse_policy
 from wicketgate.local.envoy import find_envoy
 from wicketgate.local.envoy_config import AUTHZ_FILTER, envoy_document
 from wicketgate.settings import settings_table
@@ -29,6 +31,15 @@ def block(language: str, containing: str) -> str:
 
 def test_the_settings_table_is_the_program_s_own() -> None:
     assert settings_table().strip() in README
+
+
+def test_the_policy_is_one_that_the_gate_takes() -> None:
+    parsed = parse_policy(block("yaml", "WICKETGATE_POLICY_FILE"))
+
+    assert lint(parsed.policy) == ()
+    assert [rule.name for rule in parsed.policy.rules] == [
+        *("health", "audio", "tenants", "billing", "app")
+    ]
 
 
 @pytest.mark.envoy

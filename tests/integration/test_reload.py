@@ -6,19 +6,19 @@ import shutil
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from hashlib import sha256
-from itertools import cycle, repeat
+from itertools import count, cycle
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 import grpc
-import pytest
 
 from certificates import Authority
 from conformance.table import World, bearer
-from gates import FakeKeys, FakeRecorder, check_request
+from gates import FakeRecorder, check_request
 from processes import Running, check, code, environ, gate, spawn, surroundings
 from webhooks import OTHER_SECRET, PATH, SECRET, body_of, signed, user
 from wicketgate.adapters.envoy import Responses
@@ -26,11 +26,14 @@ from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.telemetry import Instruments, make_log
 from wicketgate.app.rulebook import LoadedRules, load_rules, rules_of_tokens
 from wicketgate.core.identity import IdentityHeaders
+from wicketgate.core.keys import KeySet
 from wicketgate.core.token import TokenVerifier
 from wicketgate.gate import Gate
 from wicketgate.local.ports import free_ports
 from wicketgate.reload import Reloader
 from wicketgate.settings import AuthzSettings
+
+Value = TypeVar("Value")
 
 TOKENS = [f"a-service-token-of-some-length-{number:04}" for number in range(3)]
 
@@ -328,15 +331,6 @@ async def test_no_check_fails_while_files_are_reloaded(world: World, tmp_path: P
     assert bad == 0
 
 
-@pytest.fixture
-def many_switches() -> Iterator[None]:
-    """Have threads take turns as often as they can."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-5)
-    yield
-    sys.setswitchinterval(before)
-
-
 def worlds(world: World, folder: Path) -> list[dict[str, str]]:
     """Return two environments that agree on nothing but who the token is shown by.
 
@@ -364,7 +358,10 @@ def worlds(world: World, folder: Path) -> list[dict[str, str]]:
 
 
 class Swapped:
-    """A gate whose policy and tokens are both swapped, again and again, in one thread."""
+    """A gate whose policy and tokens are swapped whenever a check asks for anything else.
+
+    It is what the gate asks: for the keys, the time and the id of a decision.
+    """
 
     def __init__(self, world: World, folder: Path) -> None:
         self._environs = worlds(world, folder)
@@ -372,44 +369,60 @@ class Swapped:
             rules_of_tokens(AuthzSettings.from_environ(self._environs[0]))
         )
         self._turns = cycle(self._environs)
+        self._keys, self._now = world.keys(), world.now
         self.recorder = FakeRecorder()
         self.gate = Gate(
             rulebook=self.load().rulebook,
-            keys=FakeKeys(world.keys()),
+            keys=self,
             responses=Responses(IdentityHeaders()),
             recorder=self.recorder,
-            clock=lambda: world.now,
-            timer=lambda: 0.0,
+            clock=lambda: self._after_a_swap(self._now),
+            timer=lambda: self._after_a_swap(0.0),
             # One id for all: whatever else differs is seen in the bytes.
-            decision_ids=repeat("one"),
+            decision_ids=(self._after_a_swap("one") for _ in count()),
         )
-        self.swaps = 0
+        self._latest = [self.gate.rulebook]
+        self.reloads = 0
 
     def load(self) -> LoadedRules:
         return load_rules(next(self._turns), self._verifier)
 
     def put_in_force(self, loaded: LoadedRules) -> None:
-        self.gate.rulebook = loaded.rulebook
-        self.swaps += 1
+        """Have it swapped for what was loaded before it, from now on."""
+        self._latest = [self._latest[-1], loaded.rulebook]
+        self.reloads += 1
 
-    async def expected(self, requests: list[bytes]) -> list[set[bytes | Awaitable[bytes]]]:
-        """Return for each request the answers of the two."""
-        answers: list[set[bytes | Awaitable[bytes]]] = [set() for _ in requests]
+    def _after_a_swap(self, value: Value) -> Value:
+        latest = self._latest
+        self.gate.rulebook = latest[0] if self.gate.rulebook is latest[-1] else latest[-1]
+        return value
+
+    @property
+    def snapshot(self) -> KeySet:
+        return self._after_a_swap(self._keys)
+
+    async def refresh(self, kid: str) -> bool:
+        raise AssertionError(kid)
+
+    def answers(self, requests: list[bytes]) -> list[set[bytes | Awaitable[bytes]]]:
+        """Return for each request the answers of the two, each asked alone."""
+        found: list[set[bytes | Awaitable[bytes]]] = [set() for _ in requests]
         for _ in self._environs:
-            self.gate.rulebook = self.load().rulebook
-            for each, raw in zip(answers, requests, strict=True):
+            self._latest = [self.load().rulebook]
+            self.gate.rulebook = self._latest[0]
+            for each, raw in zip(found, requests, strict=True):
                 each.add(self.gate.check(raw))
-        return answers
+        return found
 
 
-@pytest.mark.usefixtures("many_switches")
 async def test_no_decision_is_a_mixture_of_before_and_after(world: World, tmp_path: Path) -> None:
     """
-    One thread asks as fast as it can, another reads files and puts them in force.
+    One thread asks as fast as it can; another reads files, whose contents are put in
+    force. And in every gap that a check has, what is in force is swapped once more.
     """
     swapped = Swapped(world, tmp_path)
     requests = [by_service(TOKENS[0], "/v1/me"), check_request(bearer()(world)), check_request({})]
-    expected = await swapped.expected(requests)
+    expected = swapped.answers(requests)
     assert list(map(len, expected)) == [2, 2, 2]
     known = {(each.rule, each.principal, each.reason) for each in swapped.recorder.records}
     instruments = Instruments(make_log(sys.stderr, level="error"))
@@ -420,10 +433,9 @@ async def test_no_decision_is_a_mixture_of_before_and_after(world: World, tmp_pa
     found: list[Counter[bytes | Awaitable[bytes]]] = [Counter() for _ in requests]
 
     def ask() -> None:
-        ask_once: Callable[[bytes], bytes | Awaitable[bytes]] = swapped.gate.check
-        while sum(each.total() for each in found) < 20_000 or swapped.swaps < 100:
+        while sum(each.total() for each in found) < 20_000 or swapped.reloads < 20:
             for counter, raw in zip(found, requests, strict=True):
-                counter[ask_once(raw)] += 1
+                counter[swapped.gate.check(raw)] += 1
 
     asking = asyncio.create_task(asyncio.to_thread(ask))
     while not asking.done():

@@ -21,7 +21,7 @@ SECRET: Final = re.compile(r"TOKEN|SECRET|PASSWORD|KEY")
 FROM_ENVIRONMENT: Final = re.compile(r"\$\{[A-Z_]+:\?[^}]+\}")
 
 
-def run(*command: str) -> None:
+def run(*command: str | Path) -> None:
     done = subprocess.run(command, cwd=TOP, check=False, capture_output=True, text=True)
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -175,3 +175,10 @@ def test_envoy_waits_for_those_behind_it() -> None:
 def test_the_gate_may_take_as_long_to_stop_as_its_drain() -> None:
     """3 s until Envoy has noticed, 5 s for calls in flight, and a little more."""
     assert int(SERVICES["gate"]["stop_grace_period"].removesuffix("s")) > 3 + 5
+
+
+def test_the_shipped_policy_does_what_its_tests_say() -> None:
+    wicketgate = TOOLS / "wicketgate"
+
+    run(wicketgate, "policy", "check", "--strict", "deploy/policy.yaml")
+    run(wicketgate, "policy", "test", "deploy/policy.yaml", "deploy/policy.tests.yaml")

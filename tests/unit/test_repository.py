@@ -66,7 +66,8 @@ def points_outside(text: str) -> bool:
 
 def test_no_file_points_outside() -> None:
     """No registry by its host, and no place that exists on one machine only."""
-    texts = {name_of(path): path.read_text("utf-8") for path in files()}
+    # Recorded sessions are no text; what they quote would be found all the same.
+    texts = {name_of(path): path.read_text("utf-8", "replace") for path in files()}
 
     assert len(texts) > len(PAGES)
     assert [name for name, text in texts.items() if points_outside(text)] == []

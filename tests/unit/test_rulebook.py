@@ -271,6 +271,18 @@ def test_certificates_that_can_be_used_are_no_mistake(files: Files, tmp_path: Pa
     check_rules(files.environ)
 
 
+def test_certificates_that_cannot_be_used_are_a_mistake_beside_a_good_policy(
+    files: Files,
+) -> None:
+    files.name("WICKETGATE_POLICY_FILE", POLICY)
+    for setting in ("CERT", "KEY"):
+        files.name(f"WICKETGATE_TLS_{setting}_FILE", "")
+
+    (line,) = files.mistakes()
+
+    assert line.startswith("WICKETGATE_TLS_CERT_FILE and WICKETGATE_TLS_KEY_FILE: ")
+
+
 def test_mistakes_in_the_settings_come_before_all_files(files: Files) -> None:
     files.environ["WICKETGATE_LOG_LEVEL"] = "loud"
 

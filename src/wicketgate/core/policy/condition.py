@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from cel_expr_python import cel
 
+from wicketgate.core.policy.variables import KNOWN_FIELDS
 from wicketgate.core.reason import Reason
 
 MAX_LENGTH: Final = 4096
@@ -121,7 +122,9 @@ class Condition:
 
 def _selected(value: Mapping[str, Any], names: frozenset[str] | None) -> Mapping[str, Any]:
     """Return what is read of `value`; the rest is nothing that the runtime need convert."""
-    return value if names is None else {name: value[name] for name in names if name in value}
+    if names is None:
+        return dict(value)
+    return {name: value[name] for name in names if name in value}
 
 
 def _is_readable(value: object, depth: int = 0) -> bool:
@@ -129,15 +132,23 @@ def _is_readable(value: object, depth: int = 0) -> bool:
 
     It takes a NUL for the end of a text, and converts what is nested on the stack.
     """
+    # Loops, because every condition of every request goes through here.
     if isinstance(value, str):
         return "\x00" not in value
-    if isinstance(value, Mapping):
-        return depth < MAX_DEPTH and all(
-            _is_readable(key) and _is_readable(inner, depth + 1) for key, inner in value.items()
-        )
+    if isinstance(value, dict | list) and depth >= MAX_DEPTH:
+        return False
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if "\x00" in key or not _is_readable(inner, depth + 1):
+                return False
+        return True
     if isinstance(value, list):
-        return depth < MAX_DEPTH and all(_is_readable(inner, depth + 1) for inner in value)
-    return True
+        for inner in value:
+            if not _is_readable(inner, depth + 1):
+                return False
+        return True
+    # Whatever else JSON knows. Nothing else gets here.
+    return value is None or isinstance(value, int | float)
 
 
 def compile_condition(source: str) -> Condition:
@@ -157,13 +168,17 @@ def compile_condition(source: str) -> Condition:
     except Exception as error:  # noqa: BLE001
         raise _explained(error) from None
     if expression.return_type() != cel.Type.BOOL:
-        found = expression.return_type().name().lower()
-        msg = f"expected something that is true or false, not {found}"
-        raise ConditionError(msg)
+        raise ConditionError(_not_bool(expression.return_type()))
     tokens = list(_tokens(source))
     _limit_nesting(tokens)
     _refuse_rooted_names(tokens)
     return Condition(source, _fields_in(tokens), expression)
+
+
+def _not_bool(kind: cel.Type) -> str:
+    if kind == cel.Type.DYN:
+        return "expected something that is true or false; compare it, as in claims.beta == true"
+    return f"expected something that is true or false, not {kind.name().lower()}"
 
 
 _Token = tuple[str, str, tuple[int, int]]
@@ -217,12 +232,21 @@ def _fields_in(tokens: list[_Token]) -> dict[str, frozenset[str] | None]:
         if name is None and variable == "claims":
             msg = "expected a claim by its name, such as claims.plan or has(claims.plan)"
             raise _misplaced(msg, here[2])
+        _require_known(variable, name, here[2])
         known = found.setdefault(variable, set())
         if name is None or known is None:
             found[variable] = None
         else:
             known.add(name)
     return {key: None if names is None else frozenset(names) for key, names in found.items()}
+
+
+def _require_known(variable: str, name: str | None, place: tuple[int, int]) -> None:
+    """Refuse a field that is misspelt: asking whether it is there would always say no."""
+    fields = KNOWN_FIELDS.get(variable)
+    if name is not None and fields is not None and name not in fields:
+        msg = f"expected a field of {variable} instead of {name}: {', '.join(sorted(fields))}"
+        raise _misplaced(msg, place)
 
 
 def _field(after: list[_Token]) -> str | None:

@@ -20,7 +20,7 @@ _HEADER: Final = r"[a-z0-9][a-z0-9_-]{0,63}"
 _CONTEXT_KEY: Final = r"[!-~]{1,128}"
 _DURATION: Final = r"([0-9]{1,9})(s|m|h|d)"
 _ROLE: Final = r"(?:org:)?[A-Za-z0-9_-]{1,128}"
-_PERMISSION: Final = r"(?:org:)?[A-Za-z0-9_-]{1,128}:[A-Za-z0-9_-]{1,128}"
+_PERMISSION: Final = r"(?:org:|(?!org:))[A-Za-z0-9_-]{1,128}:[A-Za-z0-9_-]{1,128}"
 _CLAIM: Final = r"claims\.[A-Za-z0-9_.:/-]{1,128}"
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
 

@@ -5,6 +5,7 @@ from typing import Final
 
 from wicketgate.core.policy.rule import Selector
 from wicketgate.core.policy.template import PathTemplate
+from wicketgate.core.policy.variables import UNSAID
 from wicketgate.core.request import HttpRequest
 
 MAX_NAMED: Final = 5
@@ -36,7 +37,7 @@ def _mismatches(selector: Selector, request: HttpRequest, host: str) -> Iterator
     if fitting_path(selector, request) is None:
         yield f"path {request.path} is {_not(each.text for each in selector.paths)}"
     for key, values in selector.context.items():
-        found = request.context.get(key)
+        found = request.context.get(key, UNSAID.get(key))
         if found is None:
             yield f"context {key} is absent, {_not(map(repr, sorted(values)))}"
         elif found not in values:

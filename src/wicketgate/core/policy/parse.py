@@ -93,7 +93,9 @@ def parse_policy(text: str, defaults: Defaults = USUAL) -> ParsedPolicy:
         PolicyError: every mistake in it.
     """
     words = read_words(PolicyWords, text, context=Neighbours.of(defaults.reserved_headers))
-    removed = _removed(name for rule in words.rules for name in rule.headers)
+    # What is in the shadow decides nothing, not even what clients may send.
+    deciding = (rule for rule in words.rules if not rule.shadow)
+    removed = _removed(name for rule in deciding for name in rule.headers)
     rules = [_rule(rule, defaults, removed) for rule in words.rules]
     default = _default(words, defaults, removed)
     try:

@@ -17,6 +17,7 @@ from wicketgate.core.policy.host import HostPattern, canonical_host
 from wicketgate.core.policy.routes import UnknownWordError, exposure_of
 from wicketgate.core.policy.rule import Exposure, Match, Refusal, Rule, Selector
 from wicketgate.core.policy.template import PathTemplate
+from wicketgate.core.policy.variables import UNSAID
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest, is_ambiguous
 
@@ -105,7 +106,7 @@ def fits_beside_path(selector: Selector, request: HttpRequest) -> bool:
     """Tell whether context and headers of `request` fit, whatever its method, host and path."""
     context, headers = request.context, request.headers
     for key, values in selector.context.items():
-        if context.get(key) not in values:
+        if context.get(key, UNSAID.get(key)) not in values:
             return False
     return all(name in headers for name in selector.headers)
 

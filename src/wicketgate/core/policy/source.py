@@ -16,7 +16,7 @@ from typing import Any, Final
 
 import yaml
 
-MAX_VALUES: Final = 1_000_000
+MAX_VALUES: Final = 500_000
 """Ten thousand rules have 200,000."""
 MAX_REPEATED: Final = 100_000
 """How many of them may be there by aliases, which can make a short text endless."""

@@ -3,9 +3,11 @@
 A segment is literal, ``*`` (any one), ``{name}`` (any one, kept under that name),
 or at the end ``**`` (any number, also none). A slash at the end of the path makes
 no difference: a rule for ``/admin`` that ``/admin/`` walked past would be a hole.
-Nothing is decoded: segments are compared as they were sent, case included.
+Case counts. A character that may be sent as it is or percent-encoded, such as
+``@``, is the same in both spellings, because it is to most upstreams; all other
+double meanings make a path ambiguous, and then no template is asked.
 
-Source: RFC 3986 section 3.3.
+Source: RFC 3986 sections 2.2 and 3.3.
 """
 
 import re
@@ -18,6 +20,12 @@ _NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _REST: Final = "**"
 _ANY: Final = "*"
 
+_EITHER: Final = frozenset("!\"$&'()*+,:<=>@[]^`{|}")
+"""Visible ASCII that may be sent encoded or not; neither unreserved, which has no need to
+be encoded, nor a delimiter that would cut the path differently (`is_ambiguous`)."""
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNIT: Final = re.compile(r"%[0-9A-Fa-f]{2}|.", re.DOTALL)
+
 
 @dataclass(frozen=True, slots=True)
 class PathTemplate:
@@ -25,7 +33,7 @@ class PathTemplate:
 
     Attributes:
         text: As the operator wrote it.
-        segments: Literals, `None` for one that may be anything.
+        segments: Literals in one spelling, `None` for one that may be anything.
         names: The position of each named segment.
         is_open: Whether it ends in ``**``.
     """
@@ -72,12 +80,12 @@ class PathTemplate:
         if len(parts) < wanted or (len(parts) > wanted and not self.is_open):
             return False
         pairs = zip(self.segments, parts, strict=False)
-        return all(part and want in {None, part} for want, part in pairs)
+        return all(part and want in {None, one_spelling(part)} for want, part in pairs)
 
     def parameters(self, path: str) -> dict[str, str]:
-        """Return the named segments of a `path` that fits, as they were sent."""
+        """Return the named segments of a `path` that fits, each in one spelling."""
         parts = path.split("/")
-        return {name: parts[position + 1] for name, position in self.names}
+        return {name: one_spelling(parts[position + 1]) for name, position in self.names}
 
     def covers(self, other: "PathTemplate") -> bool:
         """Tell whether every path that fits `other` fits this."""
@@ -100,7 +108,7 @@ class PathTemplate:
     def expression(self) -> str:
         """The same as an RE2 expression over a path."""
         segments = "".join(
-            "/[^/\n]+" if segment is None else "/" + re.escape(segment)
+            "/[^/\n]+" if segment is None else "/" + _either_spelling(segment)
             for segment in self.segments
         )
         if self.is_open:
@@ -131,4 +139,31 @@ def _literal_of(part: str) -> str | None:
     if not part or "?" in part or is_ambiguous("/" + part):
         msg = f"expected a segment that means one thing to every reader instead of {part!r}"
         raise ValueError(msg)
-    return part
+    return one_spelling(part)
+
+
+def one_spelling(segment: str) -> str:
+    """Return a segment with all of `_EITHER` as they are, and other escapes in upper case."""
+    return _ESCAPE.sub(_spelt, segment) if "%" in segment else segment
+
+
+def _spelt(escape: re.Match[str]) -> str:
+    character = chr(int(escape[1], 16))
+    return character if character in _EITHER else escape[0].upper()
+
+
+def _either_spelling(literal: str) -> str:
+    """Return an RE2 expression for a literal, in whichever spelling it is sent."""
+    return "".join(_alternatives(found[0]) for found in _UNIT.finditer(literal))
+
+
+def _alternatives(unit: str) -> str:
+    if unit.startswith("%") and len(unit) > 1:
+        return _any_case(unit)
+    if unit in _EITHER:
+        return f"(?:{re.escape(unit)}|{_any_case(f'%{ord(unit):02X}')})"
+    return re.escape(unit)
+
+
+def _any_case(escape: str) -> str:
+    return "".join(f"[{digit}{digit.lower()}]" if digit.isalpha() else digit for digit in escape)

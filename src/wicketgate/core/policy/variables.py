@@ -12,6 +12,9 @@ from wicketgate.core.policy.host import canonical_host
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
 
+UNSAID: Final[Mapping[str, str]] = {"exposure": "public"}
+"""What a route's ``context_extensions`` mean where they say nothing."""
+
 HIDDEN_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _SECONDS_PER_MINUTE: Final = 60
@@ -56,7 +59,7 @@ def variables_of(
             case "source":
                 values[name] = {"principal": request.source_principal}
             case _:
-                values[name] = request.context
+                values[name] = {**UNSAID, **request.context}
     return values
 
 
@@ -110,6 +113,15 @@ USER_FIELDS: Final[Mapping[str, Callable[[Claims, float], object]]] = {
     "is_pending": lambda claims, _: claims.facts.is_pending,
 }
 """The fields of ``user``."""
+
+
+KNOWN_FIELDS: Final[Mapping[str, frozenset[str]]] = {
+    "user": frozenset(USER_FIELDS),
+    "request": frozenset({"method", "host", "path", "headers"}),
+    "service": frozenset({"name", "scopes"}),
+    "source": frozenset({"principal"}),
+}
+"""The fields of variables that have no others."""
 
 
 def _service(service: ServiceToken) -> dict[str, Any]:

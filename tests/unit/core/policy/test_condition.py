@@ -49,7 +49,11 @@ NESTED = "expected at most 2 macros inside each other"
             "'true'", "expected something that is true or false, not string", 1, 1, id="string"
         ),
         pytest.param(
-            "claims.is_admin", "expected something that is true or false, not dyn", 1, 1, id="dyn"
+            "claims.is_admin",
+            "expected something that is true or false; compare it, as in claims.beta == true",
+            1,
+            1,
+            id="dyn",
         ),
         pytest.param(
             "path.id == 1",
@@ -129,7 +133,7 @@ def test_expressions_that_are_refused_say_what_and_where(
         ('claims["https://a.example/x-y_z.1"] == 1', {"claims": {"https://a.example/x-y_z.1"}}),
         ("claims.claims.claims == 1", {"claims": {"claims"}}),
         ("claims.path == 1", {"claims": {"path"}}),
-        ("user.claims == 1", {"user": {"claims"}}),
+        ("context.claims == '1'", {"context": {"claims"}}),
         ("[user.id].size() == 1 && .5 < 1.0", {"user": {"id"}}),
         ("{'a': user}.a.id == ''", {"user": None}),
         ("user.id == '' || size(user) == 0", {"user": None}),
@@ -318,9 +322,34 @@ def test_a_claim_with_a_nul_fails_the_condition_that_reads_it(
     assert FAILED is outcome(source, claims=claims)
 
 
-@pytest.mark.parametrize("variable", ["request", "user", "service", "source", "path", "context"])
-def test_so_does_any_other_value_with_a_nul(variable: str) -> None:
-    assert FAILED is outcome(f"{variable}.x == 'a'", **{variable: {"x": "a\x00"}})
+@pytest.mark.parametrize(
+    "read", ["request.path", "user.id", "service.name", "source.principal", "path.x", "context.x"]
+)
+def test_so_does_any_other_value_with_a_nul(read: str) -> None:
+    variable, _, name = read.partition(".")
+
+    assert FAILED is outcome(f"{read} == 'a'", **{variable: {name: "a\x00"}})
+
+
+@pytest.mark.parametrize(
+    ("source", "column"),
+    [
+        ("user.orgid == 'a'", 1),
+        ("has(user.orgid)", 5),
+        ("user['orgid'] == 'a'", 1),
+        ("request.query == 'a'", 1),
+        ("true && service.scope == 'a'", 9),
+        ("source.principle == 'a'", 1),
+    ],
+)
+def test_a_field_that_does_not_exist_is_refused(source: str, column: int) -> None:
+    """
+    Asking whether it is there would always say no.
+    """
+    with pytest.raises(ConditionError, match="expected a field of") as caught:
+        compile_condition(source)
+
+    assert (1, column) == (caught.value.line, caught.value.column)
 
 
 def nested(depth: int) -> object:

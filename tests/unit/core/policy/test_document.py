@@ -18,6 +18,7 @@ from wicketgate.core.policy.document import (
 from wicketgate.core.policy.reading import PolicyError, read_words
 
 NO_WORD = "is not a word of this file"
+COMPARE = "expected something that is true or false; compare it, as in claims.beta == true"
 BEGINNING = "(line 1, column 1 of the expression)"
 QUOTES = 'put it into quotes, "..."'
 ANYBODY = "expected anonymous, user, service, or a mapping with one of user and service"
@@ -355,7 +356,7 @@ def test_there_are_several_ways_in_or_none(allow: str, expected: list[str]) -> N
         ("when: true", f"when: expected text, not true or false; {QUOTES}"),
         (
             "when: user.id",
-            f"when: expected something that is true or false, not dyn {BEGINNING}",
+            f"when: {COMPARE} {BEGINNING}",
         ),
         (
             'when: "true &&\\n  nobody == 1"',

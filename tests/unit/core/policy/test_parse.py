@@ -140,6 +140,19 @@ def test_a_rule_means_what_it_says() -> None:
     )
 
 
+def test_headers_of_a_shadow_rule_are_nobody_s_business() -> None:
+    text = """
+    version: 1
+    default: user
+    rules:
+      - { name: s, shadow: true, allow: user, headers: { x-org: org_id } }
+      - { name: r, allow: user }
+    """
+    policy = parse_policy(text).policy
+
+    assert [()] * 2 == [policy.rules[1].removed_headers, policy.default.removed_headers]
+
+
 def test_the_default_lets_users_in_who_sent_no_header_of_a_rule() -> None:
     assert parse_policy(EVERYTHING).policy.default == Rule(
         name=DEFAULT_RULE,

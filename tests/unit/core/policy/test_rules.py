@@ -146,6 +146,47 @@ def test_a_rule_whose_context_does_not_fit_lets_the_next_one_decide() -> None:
     assert decided_by(request(context={"tier": "gold"}), *rules) == "gold"
 
 
+@pytest.mark.parametrize(
+    ("context", "expected"),
+    [
+        ({}, "public"),
+        ({"exposure": "public"}, "public"),
+        ({"exposure": "internal"}, "default"),
+    ],
+)
+def test_a_route_that_does_not_say_who_reaches_it_is_public(
+    context: dict[str, str], expected: str
+) -> None:
+    """
+    Also to a rule about public routes, which may be one that denies.
+    """
+    selector = Selector(context={"exposure": frozenset({"public"})})
+    policy = RulePolicy([Rule(name="public", selector=selector)], default=Rule(name="default"))
+    found = policy.match(request(context=context))
+
+    assert isinstance(found, Match)
+    assert expected == found.rule.name
+
+
+@pytest.mark.parametrize(
+    ("template", "path"),
+    [
+        ("/@admin/**", "/%40admin/x"),
+        ("/v1/x:delete", "/v1/x%3Adelete"),
+        ("/v1/x:delete", "/v1/x%3adelete"),
+        ("/caf%C3%A9", "/caf%c3%A9"),
+        ("/a%2Bb", "/a+b"),
+    ],
+)
+def test_no_other_spelling_walks_past_a_rule(template: str, path: str) -> None:
+    selector = Selector(paths=(PathTemplate.parse(template),))
+    policy = RulePolicy([Rule(name="r", selector=selector)], default=Rule(name="default"))
+    found = policy.match(request(target=path))
+
+    assert isinstance(found, Match)
+    assert found.rule.name == "r"
+
+
 def test_a_request_without_a_host_fits_only_rules_that_name_none() -> None:
     rules = [rule("named", selector=selecting(hosts="*.example.com")), rule("any")]
 

@@ -74,7 +74,7 @@ def values(
             },
         ),
         ("path", {"org_id": "org_1"}),
-        ("context", {"tier": "gold"}),
+        ("context", {"tier": "gold", "exposure": "public"}),
         ("source", {"principal": PRINCIPAL}),
         ("claims", {}),
         ("user", {}),
@@ -167,7 +167,6 @@ def test_only_what_is_wanted_is_made() -> None:
         ("has(request.headers.authorization)", Reason.CONDITION_NOT_MET),
         ("'cookie' in request.headers", Reason.CONDITION_NOT_MET),
         ("request.headers.exists(name, name.startsWith(':'))", Reason.CONDITION_NOT_MET),
-        ("has(request.query)", Reason.CONDITION_NOT_MET),
         ("path.org_id == user.org_id", None),
         ("user.session_age <= 600 && user.second_factor_age < 600", None),
         ("'org:invoices:read' in user.org_permissions", None),
@@ -177,6 +176,7 @@ def test_only_what_is_wanted_is_made() -> None:
         ("service.name == ''", Reason.CONDITION_FAILED),
         ("source.principal.startsWith('spiffe://mesh/')", None),
         ("context.tier == 'gold'", None),
+        ("context.exposure == 'public'", None),
     ],
 )
 def test_conditions_read_these_values(source: str, expected: Reason | None) -> None:
