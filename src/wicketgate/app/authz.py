@@ -24,7 +24,7 @@ from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.telemetry import Telemetry, make_log
 from wicketgate.app.listeners import admin_listener
-from wicketgate.app.rulebook import LoadedRules, load_rules, rules_of_tokens
+from wicketgate.app.rulebook import LoadedRules, load_rules, rules_from, rules_of_tokens
 from wicketgate.app.tasks import running
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.record import DecisionDetail
@@ -62,7 +62,8 @@ async def run_authz(
     watch = FileWatch(files_of(environ, Process.AUTHZ))
     settings = AuthzSettings.from_environ(environ)
     verifier = TokenVerifier(rules_of_tokens(settings), cache_limit=settings.token_cache_size)
-    loaded = load_rules(environ, verifier)
+    # From the same reading: a file may be a pipe, which gives its secret once.
+    loaded = rules_from(settings, verifier)
     stream = LossyStream(log_stream.fileno())
     telemetry = Telemetry(
         make_log(stream, level=settings.log_level),

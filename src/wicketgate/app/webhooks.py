@@ -86,7 +86,7 @@ async def run_webhooks(
         receiver = _receiver(settings, store, telemetry)
         following = Reloader(
             partial(WebhooksSettings.from_environ, environ),
-            partial(_put_in_force, receiver, log),
+            partial(_put_in_force, receiver, log, settings.database_url),
             ReloadTelemetry(
                 log,
                 instruments.registry,
@@ -188,10 +188,15 @@ class ReceiverServer:
 
 
 def _put_in_force(
-    receiver: Receiver, log: structlog.typing.FilteringBoundLogger, settings: WebhooksSettings
+    receiver: Receiver,
+    log: structlog.typing.FilteringBoundLogger,
+    database_url: str,
+    settings: WebhooksSettings,
 ) -> None:
     receiver.verifiers = _verifiers(settings)
     log.info("reloaded", secrets=len(settings.signing_secrets))
+    if settings.database_url != database_url:
+        log.warning("DATABASE_URL changed and is not followed: restart to use the new one")
 
 
 def _verifiers(settings: WebhooksSettings) -> tuple[SvixVerifier, ...]:

@@ -9,7 +9,7 @@ Source: SPIFFE-ID sections 2.1 and 2.2 (trust domain, path).
 import re
 from collections.abc import Callable
 from hashlib import sha256
-from typing import Annotated, Final, Literal, cast
+from typing import Annotated, Final, cast
 
 from pydantic import AfterValidator, BeforeValidator, ValidationInfo, WrapValidator
 
@@ -150,5 +150,5 @@ class _TokenWords(Words):
 class _FileWords(Words):
     """The file."""
 
-    version: Literal[1]
+    version: fields.Version
     tokens: Annotated[list[_TokenWords], BeforeValidator(_some)]

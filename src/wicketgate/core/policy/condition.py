@@ -143,10 +143,7 @@ def _is_readable(value: object, depth: int = 0) -> bool:
                 return False
         return True
     if isinstance(value, list):
-        for inner in value:
-            if not _is_readable(inner, depth + 1):
-                return False
-        return True
+        return all(_is_readable(inner, depth + 1) for inner in value)
     # Whatever else JSON knows. Nothing else gets here.
     return value is None or isinstance(value, int | float)
 
