@@ -28,7 +28,7 @@ from wicketgate.adapters.text_file import MAX_BYTES
 from wicketgate.core.credential import NO_CREDENTIAL
 from wicketgate.core.decision import Allow, Caller, Deny, judge_known
 from wicketgate.core.identity import spellings_of
-from wicketgate.core.policy import claim_header, condition, document, source
+from wicketgate.core.policy import claim_header, condition, condition_text, document, source
 from wicketgate.core.policy.case_document import (
     CallerWords,
     CasesWords,
@@ -392,7 +392,7 @@ def test_the_steps_of_a_condition_are_as_many_as_the_page_says(number: int) -> N
     compiled = condition.compile_condition("claims.list.all(x, x >= 0)")
     refusal = compiled.refusal({"claims": {"list": list(range(number))}})
 
-    assert list(table.values()) == [condition.MAX_LENGTH, condition.MAX_NESTING]
+    assert list(table.values()) == [condition.MAX_LENGTH, condition_text.MAX_NESTING]
     assert (Reason.CONDITION_FAILED if number >= budget else None) == refusal
 
 

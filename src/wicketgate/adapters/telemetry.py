@@ -119,6 +119,7 @@ class Telemetry(Instruments):
         self._decisions = decisions
         self._decision_log = decision_log
         self._clock = clock
+        self._known: dict[tuple[str, ...], tuple[Counter, ...]] = {}
         self._seconds = Histogram(
             "wicketgate_check_seconds",
             "Time from reading a Check to its answer.",
@@ -162,15 +163,25 @@ class Telemetry(Instruments):
             self._decisions.info("decision", **self._fields(record))
 
     def _count(self, record: Record) -> None:
-        self._checks.labels(record.verdict, record.reason, record.principal).inc()
+        key = (record.verdict, record.reason, record.principal, record.rule)
+        counters = self._known.get(key)
+        if counters is None:
+            counters = self._known[key] = self._counters_of(record)
+        for counter in counters:
+            counter.inc()
         self._seconds.observe(record.seconds)
-        if record.rule:
-            self._rule_checks.labels(record.rule, record.verdict).inc()
         for rule, said in record.shadows:
             self._shadow_checks.labels(rule, "allow" if said == ALLOWED else "deny").inc()
         if record.service:
             self._service_checks.labels(record.service).inc()
             self._service_used.labels(record.service).set(self._clock())
+
+    def _counters_of(self, record: Record) -> tuple[Counter, ...]:
+        """Return the counters of one kind of decision; looking them up each time costs more."""
+        checks = self._checks.labels(record.verdict, record.reason, record.principal)
+        if not record.rule:
+            return (checks,)
+        return checks, self._rule_checks.labels(record.rule, record.verdict)
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self.registry)

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Final
 
 from wicketgate.local.clerk_instance import USER
@@ -60,11 +61,15 @@ async def run_local(*, tour: bool, envoy: str | None) -> int:
     Raises:
         EnvironmentFaultError: a part is missing or does not start.
     """
+    chosen = os.environ.get("WICKETGATE_POLICY_FILE")
+    # The tour's rows are about the policy that is shipped.
+    policy = Path(chosen) if chosen and not tour else shipped_policy()
+    _report(f"the policy is {policy}")
     with _signals_cancel():
         try:
             async with LocalStack(
                 envoy=envoy,
-                policy=shipped_policy(),
+                policy=policy,
                 webhooks=True,
                 database_url=os.environ.get("DATABASE_URL") or None,
                 report=_report,

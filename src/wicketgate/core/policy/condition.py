@@ -11,19 +11,23 @@ Source: Common Expression Language specification, "Macros" and "Evaluation".
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from cel_expr_python import cel
 
-from wicketgate.core.policy.variables import KNOWN_FIELDS
+from wicketgate.core.policy.condition_text import (
+    ConditionError,
+    fields_in,
+    limit_nesting,
+    refuse_rooted_names,
+    tokens_of,
+    without_has,
+)
 from wicketgate.core.reason import Reason
 
 MAX_LENGTH: Final = 4096
-MAX_NESTING: Final = 2
-"""Two nested macros over a token's 8 KiB are a few thousand steps; three could be millions."""
-
 MAX_DEPTH: Final = 64
 """How deep the values that are read may nest; a segmentation fault takes thousands."""
 
@@ -41,39 +45,24 @@ VARIABLES: Final[Mapping[str, cel.Type]] = {
 }
 """What an expression can speak about, with its CEL type."""
 
-_MACROS: Final = frozenset({"all", "exists", "exists_one", "map", "filter"})
-_OPERANDS: Final = frozenset({"word", "string", "raw"})
-_CLOSING: Final = frozenset({")", "]", "}"})
-
-_TOKEN: Final = re.compile(
-    r"""
-    (?P<space>\s+|//[^\n]*)
-  | (?P<raw>[bB]?[rR][bB]?(?:\'{3}.*?\'{3}|"{3}.*?"{3}|\'[^\'\n]*\'|"[^"\n]*"))
-  | (?P<string>[bB]?(?:\'{3}(?:[^\\]|\\.)*?\'{3}|"{3}(?:[^\\]|\\.)*?"{3}
-                |\'(?:[^\'\\\n]|\\.)*\'|"(?:[^"\\\n]|\\.)*"))
-  | (?P<word>[A-Za-z_][A-Za-z0-9_]*)
-  | (?P<mark>.)
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_PLAIN_STRING: Final = re.compile(r"""(['"])([A-Za-z0-9_.:/-]+)\1""")
 _PLACE: Final = re.compile(r"<input>:(\d+):(\d+): (.*)")
 
+FIELD_TYPES: Final[Mapping[str, cel.Type]] = {
+    **dict.fromkeys(("user.id", "user.session_id", "user.actor_id"), cel.Type.STRING),
+    **dict.fromkeys(("user.org_id", "user.org_slug", "user.org_role"), cel.Type.STRING),
+    "user.org_permissions": cel.Type.List(cel.Type.STRING),
+    **dict.fromkeys(("user.session_age", "user.second_factor_age"), cel.Type.INT),
+    **dict.fromkeys(("user.is_impersonated", "user.is_pending"), cel.Type.BOOL),
+    **dict.fromkeys(("request.method", "request.host", "request.path"), cel.Type.STRING),
+    "request.headers": _TEXTS,
+    "service.name": cel.Type.STRING,
+    "service.scopes": cel.Type.List(cel.Type.STRING),
+    "source.principal": cel.Type.STRING,
+}
+"""The types of the fields that are known; claims may be anything."""
+
 _ENVIRONMENT: Final = cel.NewEnv(variables=dict(VARIABLES))
-
-
-class ConditionError(ValueError):
-    """An expression that cannot be used.
-
-    Attributes:
-        line: Where in the expression, from 1.
-        column: Likewise, from 1.
-    """
-
-    def __init__(self, message: str, *, line: int = 1, column: int = 1) -> None:
-        super().__init__(message)
-        self.line = line
-        self.column = column
+_TYPED: Final = cel.NewEnv(variables={**VARIABLES, **FIELD_TYPES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,100 +153,35 @@ def compile_condition(source: str) -> Condition:
     # others for what cannot even be handed to it, such as a lone surrogate.
     except Exception as error:  # noqa: BLE001
         raise _explained(error) from None
-    if expression.return_type() != cel.Type.BOOL:
-        raise ConditionError(_not_bool(expression.return_type()))
-    tokens = list(_tokens(source))
-    _limit_nesting(tokens)
-    _refuse_rooted_names(tokens)
-    return Condition(source, _fields_in(tokens), expression)
+    tokens = list(tokens_of(source))
+    limit_nesting(tokens)
+    refuse_rooted_names(tokens)
+    fields = fields_in(tokens)
+    kind = _checked(source)
+    if kind != cel.Type.BOOL:
+        raise ConditionError(_not_bool(kind))
+    return Condition(source, fields, expression)
+
+
+def _checked(source: str) -> cel.Type:
+    """Return the type of an expression whose every field has its own.
+
+    What is evaluated knows only mappings, because a field that the token lacks has to
+    be an error, and ``has`` has to work. This is for finding mistakes.
+
+    Raises:
+        ConditionError: types do not fit.
+    """
+    try:
+        return _TYPED.compile(without_has(source)).return_type()
+    except Exception as error:  # noqa: BLE001 - as above
+        raise _explained(error) from None
 
 
 def _not_bool(kind: cel.Type) -> str:
     if kind == cel.Type.DYN:
         return "expected something that is true or false; compare it, as in claims.beta == true"
     return f"expected something that is true or false, not {kind.name().lower()}"
-
-
-_Token = tuple[str, str, tuple[int, int]]
-"""Kind, text, and line and column."""
-
-_NO_TOKEN: Final[_Token] = ("", "", (1, 1))
-
-
-def _tokens(source: str) -> Iterator[_Token]:
-    for found in _TOKEN.finditer(source):
-        kind = str(found.lastgroup)
-        if kind != "space":
-            start = found.start()
-            line = source.count("\n", 0, start) + 1
-            yield kind, found[0], (line, start - source.rfind("\n", 0, start))
-
-
-def _limit_nesting(tokens: list[_Token]) -> None:
-    open_macros: list[bool] = []
-    for before, name, (_, mark, place) in zip(
-        [_NO_TOKEN, _NO_TOKEN, *tokens], [_NO_TOKEN, *tokens], tokens, strict=False
-    ):
-        if mark == "(":
-            open_macros.append(before[1] == "." and name[1] in _MACROS)
-            if sum(open_macros) > MAX_NESTING:
-                msg = f"expected at most {MAX_NESTING} macros inside each other"
-                raise _misplaced(msg, place)
-        elif mark == ")" and open_macros:
-            open_macros.pop()
-
-
-def _refuse_rooted_names(tokens: list[_Token]) -> None:
-    """Refuse ``.claims``, which is ``claims`` to CEL and a field to whoever reads tokens."""
-    for before, (_, mark, place), (kind, _, _) in zip(
-        [_NO_TOKEN, *tokens], tokens, tokens[1:], strict=False
-    ):
-        is_field = before[1] in _CLOSING or (before[0] in _OPERANDS and before[1] != "in")
-        if mark == "." and kind == "word" and not is_field:
-            msg = "expected a name without a dot before it"
-            raise _misplaced(msg, place)
-
-
-def _fields_in(tokens: list[_Token]) -> dict[str, frozenset[str] | None]:
-    found: dict[str, set[str] | None] = {}
-    padded = [_NO_TOKEN, *tokens, _NO_TOKEN, _NO_TOKEN, _NO_TOKEN]
-    for before, here, *after in zip(padded, *(padded[n:] for n in range(1, 5)), strict=False):
-        variable = here[1]
-        if here[0] != "word" or variable not in VARIABLES or before[1] == ".":
-            continue
-        name = _field(after)
-        if name is None and variable == "claims":
-            msg = "expected a claim by its name, such as claims.plan or has(claims.plan)"
-            raise _misplaced(msg, here[2])
-        _require_known(variable, name, here[2])
-        known = found.setdefault(variable, set())
-        if name is None or known is None:
-            found[variable] = None
-        else:
-            known.add(name)
-    return {key: None if names is None else frozenset(names) for key, names in found.items()}
-
-
-def _require_known(variable: str, name: str | None, place: tuple[int, int]) -> None:
-    """Refuse a field that is misspelt: asking whether it is there would always say no."""
-    fields = KNOWN_FIELDS.get(variable)
-    if name is not None and fields is not None and name not in fields:
-        msg = f"expected a field of {variable} instead of {name}: {', '.join(sorted(fields))}"
-        raise _misplaced(msg, place)
-
-
-def _field(after: list[_Token]) -> str | None:
-    """Return the name in ``.name`` or ``["name"]``; `None` when something else follows."""
-    (_, mark, _), (kind, name, _), (_, closing, _) = after
-    if mark == "." and kind == "word" and closing != "(":
-        return name
-    plain = _PLAIN_STRING.fullmatch(name)
-    return plain[2] if mark == "[" and closing == "]" and plain is not None else None
-
-
-def _misplaced(message: str, place: tuple[int, int]) -> ConditionError:
-    line, column = place
-    return ConditionError(message, line=line, column=column)
 
 
 def _explained(error: Exception) -> ConditionError:

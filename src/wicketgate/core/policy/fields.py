@@ -8,7 +8,8 @@ from pydantic import BeforeValidator
 
 from wicketgate.core.identity import STRIPPED
 from wicketgate.core.policy.claim_header import WORDS
-from wicketgate.core.policy.condition import Condition, ConditionError, compile_condition
+from wicketgate.core.policy.condition import Condition, compile_condition
+from wicketgate.core.policy.condition_text import ConditionError
 from wicketgate.core.policy.host import HostPattern
 from wicketgate.core.policy.template import PathTemplate
 from wicketgate.core.policy.words import OrOne, Read
@@ -98,6 +99,9 @@ def _permission(value: object) -> str:
 
 def _duration(value: object) -> float:
     expected = "a time such as 30s, 10m, 12h or 7d"
+    if not isinstance(value, str):
+        msg = f"expected {expected}"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic collects this one
     number, unit = re.match(
         _DURATION, _shaped(value, pattern=_DURATION, expected=expected)
     ).groups()  # type: ignore[union-attr] # just matched

@@ -79,7 +79,7 @@ class _Linter:
 
     def _add(self, index: int, rule: Rule) -> None:
         self._deciding.add(rule.selector, index)
-        if rule.ignores_credentials:
+        if rule.anonymous:
             self._public.add(rule.selector, index)
 
     def _taken(self, rule: Rule) -> list[tuple[int, Portion]]:
@@ -137,7 +137,7 @@ def _protects(rule: Rule) -> bool:
 
 
 def _opens(earlier: Rule, rule: Rule) -> bool:
-    return earlier.ignores_credentials and _protects(rule)
+    return earlier.anonymous and _protects(rule)
 
 
 def _news(taken: list[tuple[int, Portion]]) -> Iterator[tuple[int, Portion]]:

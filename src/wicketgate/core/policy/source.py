@@ -35,6 +35,16 @@ _REFUSED: Final = re.compile(
 """Control characters, and U+0085, U+2028 and U+2029: they end a line for libyaml and for
 no editor, so that what looks like a comment would be a rule."""
 
+_ADVICE: Final = {
+    "scanning an alias": "; put text that begins with * into quotes",
+    "scanning an anchor": "; put text that begins with & into quotes",
+    "scanning a directive": "; put text that begins with % into quotes",
+    "cannot start any token": "; indent with spaces, and put text that begins with @ into quotes",
+    "parsing a flow": "; put text that has { } [ ] or , into quotes",
+    "mapping values are not allowed": "; put text that has a colon and a space into quotes",
+}
+"""What to write instead, by what libyaml says."""
+
 _INTEGER: Final = re.compile(r"[-+]?[0-9]{1,18}")
 _NUMBER: Final = re.compile(r"[-+]?(?:[0-9]{1,18}\.[0-9]{0,18}|\.[0-9]{1,18})")
 _WORDS: Final[dict[str, object]] = {
@@ -147,7 +157,7 @@ class _Builder:
         if isinstance(event, yaml.AliasEvent):
             return self._alias(event)
         if event.tag is not None:
-            msg = "expected plain YAML, without tags"
+            msg = "expected plain YAML, without tags; put text that begins with ! into quotes"
             raise SourceError(msg, _position(event.start_mark))
         if event.anchor is not None:
             self._name(event)
@@ -254,4 +264,6 @@ def _position(mark: Any) -> Position:  # noqa: ANN401 - an untyped library's mar
 
 def _complaint(error: yaml.MarkedYAMLError) -> str:
     parts = [part for part in (error.context, error.problem) if part]
-    return "expected YAML: " + ", ".join(parts)
+    said = ", ".join(parts)
+    advice = next((advice for symptom, advice in _ADVICE.items() if symptom in said), "")
+    return f"expected YAML: {said}{advice}"

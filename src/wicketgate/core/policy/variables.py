@@ -12,6 +12,9 @@ from wicketgate.core.policy.host import canonical_host
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
 
+NAMES: Final = frozenset({"request", "claims", "user", "service", "source", "path", "context"})
+"""The variables."""
+
 UNSAID: Final[Mapping[str, str]] = {"exposure": "public"}
 """What a route's ``context_extensions`` mean where they say nothing."""
 

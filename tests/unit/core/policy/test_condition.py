@@ -10,13 +10,15 @@ from hypothesis import strategies as st
 
 from tokens import bounded
 from wicketgate.core.policy.condition import (
+    FIELD_TYPES,
     MAX_DEPTH,
     MAX_LENGTH,
     VARIABLES,
     Condition,
-    ConditionError,
     compile_condition,
 )
+from wicketgate.core.policy.condition_text import ConditionError
+from wicketgate.core.policy.variables import KNOWN_FIELDS
 from wicketgate.core.reason import Reason
 
 
@@ -329,6 +331,47 @@ def test_so_does_any_other_value_with_a_nul(read: str) -> None:
     variable, _, name = read.partition(".")
 
     assert FAILED is outcome(f"{read} == 'a'", **{variable: {name: "a\x00"}})
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "user.session_age < 'x'",
+        "user.org_permissions == 'x'",
+        "request.method == 5",
+        "user.is_pending == 'no'",
+        "has(user.org_id) && user.org_id == 1",
+        "request.headers.x == 1",
+        "service.scopes == 'x'",
+        "source.principal == 1",
+    ],
+)
+def test_fields_have_types(source: str) -> None:
+    with pytest.raises(ConditionError, match="no matching overload"):
+        compile_condition(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "user", "expected"),
+    [
+        ("user.is_pending", {"is_pending": True}, None),
+        ("!user.is_pending", {"is_pending": True}, Reason.CONDITION_NOT_MET),
+        ("has(user.org_id) && user.org_id == 'a'", {"org_id": "a"}, None),
+        ("has(user.org_id) && user.org_id == 'a'", {}, Reason.CONDITION_NOT_MET),
+        ("has( user.org_id )", {"org_id": "a"}, None),
+        ("'a' in user.org_permissions", {"org_permissions": ["a"]}, None),
+    ],
+)
+def test_what_has_a_type_is_evaluated_as_before(
+    source: str, user: dict[str, object], expected: Reason | None
+) -> None:
+    assert expected == outcome(source, user=user)
+
+
+def test_every_known_field_has_a_type() -> None:
+    known = {f"{name}.{field}" for name, fields in KNOWN_FIELDS.items() for field in fields}
+
+    assert known == FIELD_TYPES.keys()
 
 
 @pytest.mark.parametrize(

@@ -356,7 +356,7 @@ def test_there_are_several_ways_in_or_none(allow: str, expected: list[str]) -> N
         ("when: true", f"when: expected text, not true or false; {QUOTES}"),
         (
             "when: user.id",
-            f"when: {COMPARE} {BEGINNING}",
+            f"when: expected something that is true or false, not string {BEGINNING}",
         ),
         (
             'when: "true &&\\n  nobody == 1"',
@@ -410,16 +410,16 @@ def test_a_condition_reads_segments_that_are_in_every_path(paths: str) -> None:
         ("{user: {org_permission: 'a:b:c'}}", f"allow.user.org_permission: {PERMISSION}"),
         (
             "{user: {session_age: 10}}",
-            f"allow.user.session_age: expected text, not a number; {QUOTES}",
+            f"allow.user.session_age: {DURATION}",
         ),
         ("{user: {session_age: 10 m}}", f"allow.user.session_age: {DURATION}"),
         ("{user: {session_age: '1.5h'}}", f"allow.user.session_age: {DURATION}"),
         ("{user: {session_age: '-1s'}}", f"allow.user.session_age: {DURATION}"),
         ("{user: {session_age: '٣s'}}", f"allow.user.session_age: {DURATION}"),
-        ("{user: {session_age: }}", "allow.user.session_age: expected text, not nothing"),
+        ("{user: {session_age: }}", f"allow.user.session_age: {DURATION}"),
         (
             "{user: {second_factor_age: }}",
-            "allow.user.second_factor_age: expected text, not nothing",
+            f"allow.user.second_factor_age: {DURATION}",
         ),
         ("{user: {second_factor_age: 1w}}", f"allow.user.second_factor_age: {DURATION}"),
         ("{user: {actor: }}", "allow.user.actor: expected 'allow' or 'deny'"),

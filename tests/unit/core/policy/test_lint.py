@@ -202,7 +202,7 @@ def test_exceptions_and_strangers_open_nothing(earlier: str, later: str) -> None
         ("anonymous", "[]", True),
         ("anonymous", "[user, anonymous]", False),
         ("anonymous", "anonymous", False),
-        ("[user, anonymous]", "user", False),
+        ("[user, anonymous]", "user", True),
         ("user", "user", False),
         ("[]", "user", False),
     ],

@@ -150,7 +150,7 @@ def test_headers_of_a_shadow_rule_are_nobody_s_business() -> None:
     """
     policy = parse_policy(text).policy
 
-    assert [()] * 2 == [policy.rules[1].removed_headers, policy.default.removed_headers]
+    assert [policy.rules[1].removed_headers, policy.default.removed_headers] == [()] * 2
 
 
 def test_the_default_lets_users_in_who_sent_no_header_of_a_rule() -> None:
