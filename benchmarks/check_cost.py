@@ -27,7 +27,9 @@ from wicketgate._gen.ext_authz_pb2 import AttributeContext, CheckRequest, CheckR
 from wicketgate.adapters.envoy import SERVICE, Responses
 from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.core.claims import TokenRules
-from wicketgate.core.decision import Judge
+from wicketgate.core.decision import (
+    Judge,
+)
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
 from wicketgate.core.policy.routes import RoutePolicy

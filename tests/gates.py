@@ -16,7 +16,9 @@ from envoy_data_plane.envoy.service.auth.v3 import (
 
 from conformance.table import World
 from wicketgate.adapters.envoy import Responses
-from wicketgate.core.decision import Judge
+from wicketgate.core.decision import (
+    Judge,
+)
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
 from wicketgate.core.policy.routes import RoutePolicy

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from tokens import NOW
 from wicketgate.core.claims import Claims, SessionId, UserId
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Caller
 from wicketgate.core.policy.condition import compile_condition
 from wicketgate.core.policy.host import HostPattern
 from wicketgate.core.policy.rule import (
@@ -26,6 +25,9 @@ from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import EVERY_SCOPE, ServiceToken
 from wicketgate.core.token import MissingKey
+from wicketgate.core.verdict import (
+    Caller,
+)
 
 HOSTS: Final = ("x.com", "a.x.com", "b.a.x.com", "y.org")
 PATTERNS: Final = (*HOSTS, "*.x.com", "*.a.x.com", "*.com")

@@ -16,13 +16,7 @@ from fakes import FixedPolicy
 from wicketgate.core.claims import Claims, SessionId, TokenRules, UserId
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.decision import (
-    Allow,
-    Decision,
-    Deny,
     Judge,
-    NeedKey,
-    Service,
-    Verdict,
     decide,
 )
 from wicketgate.core.keys import KeySet
@@ -32,6 +26,14 @@ from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
 from wicketgate.core.service_token import ServiceToken, ServiceTokens
 from wicketgate.core.token import TokenVerifier
+from wicketgate.core.verdict import (
+    Allow,
+    Decision,
+    Deny,
+    NeedKey,
+    Service,
+    Verdict,
+)
 from wicketgate.local.clerk_instance import SESSION, USER, ClerkInstance, new_key
 
 NOW: Final = 1_790_000_000.0

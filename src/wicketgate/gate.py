@@ -13,7 +13,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wicketgate.adapters.envoy import Responses, request_from
-from wicketgate.core.decision import Decision, Deny, Judge, NeedKey, Verdict, decide
+from wicketgate.core.decision import (
+    Judge,
+    decide,
+)
 from wicketgate.core.keys import KeySet
 from wicketgate.core.policy.rule import Policy
 from wicketgate.core.reason import Reason
@@ -21,6 +24,12 @@ from wicketgate.core.record import Record, record_of
 from wicketgate.core.replay_record import Replay, Sampling, make_replay
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS
+from wicketgate.core.verdict import (
+    Decision,
+    Deny,
+    NeedKey,
+    Verdict,
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from wicketgate.core.claims import PartyCheck, TokenRules
-from wicketgate.core.decision import Judge
+from wicketgate.core.decision import (
+    Judge,
+)
 from wicketgate.core.keys import KeySet
 from wicketgate.core.service_token import ServiceTokens
 from wicketgate.core.token import TokenVerifier

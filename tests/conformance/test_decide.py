@@ -3,12 +3,19 @@
 import pytest
 
 from conformance.table import ROWS, Row, World
-from wicketgate.core.decision import Allow, Deny, NeedKey, decide
+from wicketgate.core.decision import (
+    decide,
+)
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.policy.routes import RoutePolicy
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS
+from wicketgate.core.verdict import (
+    Allow,
+    Deny,
+    NeedKey,
+)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)

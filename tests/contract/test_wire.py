@@ -22,9 +22,15 @@ from conformance.table import SESSION
 from tokens import STATIC_SERVICE, USER_RULE, bounded
 from wicketgate.adapters.envoy import Responses, request_from
 from wicketgate.core.claims import Claims, SessionId, UserId
-from wicketgate.core.decision import ANONYMOUS, Allow, Deny, Principal, User
 from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD, Reason
+from wicketgate.core.verdict import (
+    ANONYMOUS,
+    Allow,
+    Deny,
+    Principal,
+    User,
+)
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=20)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz-_:", min_size=1, max_size=12)

@@ -31,10 +31,15 @@ from h2.events import (
 
 from conformance.table import World
 from policies import credential, outcome
-from wicketgate.core.decision import Allow, decide
+from wicketgate.core.decision import (
+    decide,
+)
 from wicketgate.core.policy.parse import parse_policy
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS
+from wicketgate.core.verdict import (
+    Allow,
+)
 from wicketgate.local.client import NO_ANSWER, TIMEOUT_SECONDS, Client, Reply, bearer
 from wicketgate.local.envoy_config import AS_SHIPPED, EnvoyOptions
 from wicketgate.local.stack import LocalStack

@@ -10,12 +10,14 @@ from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 from conformance.table import World, bearer, forged
 from gates import FakeKeys, FakeRecorder, answer, check_request, denial, make_gate
 from wicketgate.adapters.envoy import Responses
-from wicketgate.core.decision import Verdict
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
 from wicketgate.core.policy.rule import Match
 from wicketgate.core.record import Record
 from wicketgate.core.request import HttpRequest
+from wicketgate.core.verdict import (
+    Verdict,
+)
 
 SECRET = "a-value-that-must-not-be-seen"
 

@@ -26,7 +26,9 @@ from tokens import NOW, claims_of
 from wicketgate.adapters.telemetry import MAX_LINE
 from wicketgate.adapters.text_file import MAX_BYTES
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Allow, Caller, Deny, judge_known
+from wicketgate.core.decision import (
+    judge_known,
+)
 from wicketgate.core.identity import spellings_of
 from wicketgate.core.policy import claim_header, condition, condition_text, document, source
 from wicketgate.core.policy.case_document import (
@@ -60,6 +62,11 @@ from wicketgate.core.replay_record import Replay
 from wicketgate.core.request import MAX_PATH, HttpRequest
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.service_token_file import MAX_TOKENS, parse_service_tokens
+from wicketgate.core.verdict import (
+    Allow,
+    Caller,
+    Deny,
+)
 from wicketgate.settings import SETTINGS, Process, files_of
 
 TOP: Final = Path(__file__).parents[2]

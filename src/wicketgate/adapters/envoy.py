@@ -27,10 +27,16 @@ from wicketgate._gen.ext_authz_pb2 import (
 )
 from wicketgate.core.answer import UNAVAILABLE, answer_to
 from wicketgate.core.claims import Claims
-from wicketgate.core.decision import Allow, Deny, Principal, User, Verdict
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
+from wicketgate.core.verdict import (
+    Allow,
+    Deny,
+    Principal,
+    User,
+    Verdict,
+)
 
 SERVICE: Final = "envoy.service.auth.v3.Authorization"
 """The gRPC service; also the name under which its health is asked for."""

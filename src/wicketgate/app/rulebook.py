@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from wicketgate.adapters.text_file import read_text
 from wicketgate.core.claims import TokenRules
-from wicketgate.core.decision import Judge
+from wicketgate.core.decision import (
+    Judge,
+)
 from wicketgate.core.policy.routes import RoutePolicy
 from wicketgate.core.policy.rule import Policy
 from wicketgate.core.record import DecisionDetail

@@ -14,8 +14,14 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Final, assert_never
 
-from wicketgate.core.decision import Allow, Anonymous, Principal, Service, User
 from wicketgate.core.policy.rule import Credentials
+from wicketgate.core.verdict import (
+    Allow,
+    Anonymous,
+    Principal,
+    Service,
+    User,
+)
 
 USER_HEADER: Final = "clerk_user_id"
 PRINCIPAL_HEADER: Final = "wicketgate-principal"

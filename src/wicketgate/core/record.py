@@ -5,10 +5,18 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, assert_never
 
-from wicketgate.core.decision import Allow, Anonymous, Principal, Service, Shadow, User, Verdict
 from wicketgate.core.replay_record import Replay
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.verdict import (
+    Allow,
+    Anonymous,
+    Principal,
+    Service,
+    Shadow,
+    User,
+    Verdict,
+)
 
 ALLOWED: Final = "allowed"
 """What stands in for a reason when there was none to deny."""

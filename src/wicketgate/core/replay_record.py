@@ -12,13 +12,17 @@ from typing import Any, Final, assert_never
 
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NoCredential
-from wicketgate.core.decision import Caller, Deny, Verdict
 from wicketgate.core.policy.host import MAX_HOST
 from wicketgate.core.policy.variables import HIDDEN_HEADERS
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import MAX_PATH, HttpRequest
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.token import MissingKey
+from wicketgate.core.verdict import (
+    Caller,
+    Deny,
+    Verdict,
+)
 
 ACTOR: Final = "act"
 """Of this claim only ``sub`` is kept, unless the policy reads it."""

@@ -9,11 +9,13 @@ from typing import Any, BinaryIO, Final
 from wicketgate.adapters.text_file import read_text
 from wicketgate.core.claims import Claims, TokenRules, check_claims, check_time
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Caller
 from wicketgate.core.jws import UnverifiedJws, parse_jws
 from wicketgate.core.reason import ANSWERS, Reason
 from wicketgate.core.service_token import EVERY_SCOPE, ServiceToken
 from wicketgate.core.strict_json import NotStrictJsonError, parse_object
+from wicketgate.core.verdict import (
+    Caller,
+)
 from wicketgate.errors import ConfigurationError
 from wicketgate.tools.policy_text import STDIN, text_of
 

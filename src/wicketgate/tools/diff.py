@@ -74,7 +74,7 @@ def run_diff(
         progress: Is told how far it is, if not stderr.
 
     Returns:
-        The exit status: 0 nothing would change, 1 something would.
+        The exit status: 0 nothing would change, 1 something would, or that cannot be told.
 
     Raises:
         ConfigurationError: a line for every mistake in the policies; or the log cannot
@@ -89,7 +89,7 @@ def run_diff(
         out.write(json.dumps(document_of(changes)) + "\n")
     else:
         out.write(report_of(changes, Style.for_stream(out)))
-    return CHANGED if changes.changed else 0
+    return CHANGED if changes.changed or changes.undetermined else 0
 
 
 def _policies(*paths: Path) -> list[RulePolicy]:

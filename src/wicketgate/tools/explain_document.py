@@ -5,12 +5,18 @@ from typing import Any, Final
 
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NoCredential
-from wicketgate.core.decision import Allow, Caller, Principal, Service, User
 from wicketgate.core.policy.explain import Explanation, Step
 from wicketgate.core.policy.variables import HIDDEN_HEADERS
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.verdict import (
+    Allow,
+    Caller,
+    Principal,
+    Service,
+    User,
+)
 from wicketgate.tools.caller import KnownCaller
 
 SHOWN: Final = 20

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Final
 
-from wicketgate.core.decision import Allow, Verdict
 from wicketgate.core.policy.explain import Explanation, Step
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD
+from wicketgate.core.verdict import (
+    Allow,
+    Verdict,
+)
 from wicketgate.tools.explain_document import ALLOWED, Explained, principal_of, who
 from wicketgate.tools.terminal import Style, table, visible
 

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 
 from tokens import SERVICE_TOKEN, bounded, decision_on, request, settled
 from wicketgate.core.answer import HttpAnswer, answer_to
-from wicketgate.core.decision import Deny
 from wicketgate.core.policy.routes import RoutePolicy
 from wicketgate.core.reason import ANSWERS, Reason
+from wicketgate.core.verdict import (
+    Deny,
+)
 
 DECISION_ID = "d-1"
 

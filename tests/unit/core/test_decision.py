@@ -36,13 +36,6 @@ from tokens import (
 from wicketgate.core.claims import Claims, PartyCheck, SessionId, TokenRules, UserId
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.decision import (
-    ANONYMOUS,
-    Allow,
-    Anonymous,
-    Deny,
-    NeedKey,
-    Service,
-    User,
     decide,
 )
 from wicketgate.core.keys import KeySet
@@ -64,6 +57,15 @@ from wicketgate.core.request import HttpRequest, is_ambiguous
 from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.token import MissingKey
+from wicketgate.core.verdict import (
+    ANONYMOUS,
+    Allow,
+    Anonymous,
+    Deny,
+    NeedKey,
+    Service,
+    User,
+)
 from wicketgate.local.clerk_instance import (
     ABSENT,
     SESSION,

@@ -33,15 +33,7 @@ from tokens import (
 from wicketgate.core.claims import Claims, SessionId
 from wicketgate.core.credential import NO_CREDENTIAL, CookieRules
 from wicketgate.core.decision import (
-    ANONYMOUS,
-    Allow,
-    Caller,
-    Deny,
     Judge,
-    NeedKey,
-    Shadow,
-    User,
-    Verdict,
     judge_known,
 )
 from wicketgate.core.policy.condition import compile_condition
@@ -65,6 +57,16 @@ from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.token import MissingKey
+from wicketgate.core.verdict import (
+    ANONYMOUS,
+    Allow,
+    Caller,
+    Deny,
+    NeedKey,
+    Shadow,
+    User,
+    Verdict,
+)
 from wicketgate.local.clerk_instance import SESSION, USER
 
 COOKIES = CookieRules(frozenset({"__session", "__session_R4pxPy2l"}), frozenset({ORIGIN}))

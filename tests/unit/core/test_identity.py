@@ -8,9 +8,14 @@ from hypothesis import strategies as st
 
 from tokens import STATIC_SERVICE, USER_RULE, bounded
 from wicketgate.core.claims import Claims, UserId
-from wicketgate.core.decision import ANONYMOUS, Allow, Principal, User
 from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
 from wicketgate.core.policy.rule import Credentials, Rule
+from wicketgate.core.verdict import (
+    ANONYMOUS,
+    Allow,
+    Principal,
+    User,
+)
 
 ADA = User(
     Claims(

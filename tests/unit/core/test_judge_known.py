@@ -20,7 +20,9 @@ from tokens import (
 )
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Allow, Caller, Deny, judge_known
+from wicketgate.core.decision import (
+    judge_known,
+)
 from wicketgate.core.policy.rule import ANY_USER, Policy, Refusal, Rule
 from wicketgate.core.policy.rules import RulePolicy
 from wicketgate.core.reason import Reason
@@ -28,6 +30,11 @@ from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import Revocations
 from wicketgate.core.service_token import ServiceTokens
 from wicketgate.core.token import MissingKey
+from wicketgate.core.verdict import (
+    Allow,
+    Caller,
+    Deny,
+)
 
 USERS = RulePolicy([], default=Rule(name="default", users=(ANY_USER,)))
 

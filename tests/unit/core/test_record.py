@@ -19,7 +19,10 @@ from tokens import (
     settled,
     valid_token,
 )
-from wicketgate.core.decision import (
+from wicketgate.core.reason import Reason
+from wicketgate.core.record import MAX_SHADOWS, MAX_TEMPLATE, Record, fields_of, record_of
+from wicketgate.core.request import HttpRequest
+from wicketgate.core.verdict import (
     ANONYMOUS,
     Allow,
     Anonymous,
@@ -31,9 +34,6 @@ from wicketgate.core.decision import (
     User,
     Verdict,
 )
-from wicketgate.core.reason import Reason
-from wicketgate.core.record import MAX_SHADOWS, MAX_TEMPLATE, Record, fields_of, record_of
-from wicketgate.core.request import HttpRequest
 
 
 def kept(verdict: Verdict, asked: HttpRequest | None = None) -> Record:

@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from tokens import NOW, USER_RULE, billing_token, bounded, claims_of, request
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import ANONYMOUS, Allow, Caller, Deny
 from wicketgate.core.policy.host import canonical_host
 from wicketgate.core.reason import Reason
 from wicketgate.core.replay_record import (
@@ -25,6 +24,12 @@ from wicketgate.core.replay_record import (
 )
 from wicketgate.core.request import MAX_PATH, HttpRequest
 from wicketgate.core.token import MissingKey
+from wicketgate.core.verdict import (
+    ANONYMOUS,
+    Allow,
+    Caller,
+    Deny,
+)
 
 MISSING = MissingKey("ins_1", if_current=Reason.KEY_UNKNOWN, if_stale=Reason.KEYS_UNAVAILABLE)
 

@@ -7,7 +7,9 @@ from difflib import get_close_matches
 from typing import Final
 
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Caller, judge_known
+from wicketgate.core.decision import (
+    judge_known,
+)
 from wicketgate.core.policy.callers import taken_as_verified, with_usual_claims
 from wicketgate.core.policy.case_document import CallerWords, CaseWords, ExpectWords, RequestWords
 from wicketgate.core.policy.outcome import Outcome, outcome_of
@@ -18,6 +20,9 @@ from wicketgate.core.reason import Reason
 from wicketgate.core.record import ALLOWED
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.verdict import (
+    Caller,
+)
 
 TEST_TIME: Final = 1_767_225_600.0
 """2026-01-01T00:00:00Z, at which every test takes place: what passes today does tomorrow."""

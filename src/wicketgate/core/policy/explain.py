@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from wicketgate.core.claims import Claims
-from wicketgate.core.decision import Allow, Caller, Deny, Verdict, judge_known
+from wicketgate.core.decision import (
+    judge_known,
+)
 from wicketgate.core.identity import HeaderPlan, IdentityHeaders
 from wicketgate.core.policy.host import canonical_host
 from wicketgate.core.policy.mismatch import fitting_path, mismatches
@@ -21,6 +23,12 @@ from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
 from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.verdict import (
+    Allow,
+    Caller,
+    Deny,
+    Verdict,
+)
 
 _CONDITION: Final = frozenset({Reason.CONDITION_NOT_MET, Reason.CONDITION_FAILED})
 

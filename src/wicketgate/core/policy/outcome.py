@@ -5,9 +5,16 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from wicketgate.core.answer import answer_to
-from wicketgate.core.decision import Allow, Anonymous, Principal, Service, User, Verdict
 from wicketgate.core.identity import HeaderPlan, IdentityHeaders
 from wicketgate.core.record import ALLOWED
+from wicketgate.core.verdict import (
+    Allow,
+    Anonymous,
+    Principal,
+    Service,
+    User,
+    Verdict,
+)
 
 OK: Final = 200
 NO_RULE: Final = "none"

@@ -11,7 +11,9 @@ from typing import assert_never
 
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Caller, judge_known
+from wicketgate.core.decision import (
+    judge_known,
+)
 from wicketgate.core.policy.callers import taken_as_verified
 from wicketgate.core.policy.kept import KeptClaims, KeptHeaders
 from wicketgate.core.policy.outcome import Outcome, outcome_of
@@ -29,6 +31,9 @@ from wicketgate.core.reason import Reason
 from wicketgate.core.replay_record import ACTOR, CLERK_CLAIMS
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.verdict import (
+    Caller,
+)
 
 
 class Undetermined(StrEnum):

@@ -7,7 +7,9 @@ from random_policies import callers, claims, policies, requests, service
 from tokens import NOW, bounded, request
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Allow, Caller, Deny, judge_known
+from wicketgate.core.decision import (
+    judge_known,
+)
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.policy.explain import Explanation, explain
 from wicketgate.core.policy.parse import parse_policy
@@ -17,6 +19,11 @@ from wicketgate.core.policy.rules import RulePolicy
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import Revocations
+from wicketgate.core.verdict import (
+    Allow,
+    Caller,
+    Deny,
+)
 
 USER = claims()
 

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 from tokens import NOW, billing_token, bounded, request
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NO_CREDENTIAL
-from wicketgate.core.decision import Caller, judge_known
+from wicketgate.core.decision import (
+    judge_known,
+)
 from wicketgate.core.policy.callers import taken_as_verified, with_usual_claims
 from wicketgate.core.policy.outcome import Outcome, outcome_of
 from wicketgate.core.policy.parse import ParsedPolicy, parse_policy
@@ -22,6 +24,9 @@ from wicketgate.core.reason import Reason
 from wicketgate.core.record import fields_of, record_of
 from wicketgate.core.replay_record import MAX_HEADERS, make_replay
 from wicketgate.core.request import MAX_PATH, HttpRequest
+from wicketgate.core.verdict import (
+    Caller,
+)
 
 TIME: Final = "2026-09-21T14:13:20Z"
 """`NOW`, as the log writes it."""

@@ -1,0 +1,137 @@
+"""Taking leave: no call fails, whatever was under way."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+
+import grpc
+import pytest
+import uvloop
+
+from fuzz.listening import ECHO, SLOW, SLOW_SECONDS, LoopFactory, serving
+from fuzz.raw import Raw
+from unit.grpc.peer import ACK, FIRST, headers, ping
+
+LOOPS: dict[str, LoopFactory] = {
+    "asyncio": asyncio.new_event_loop,
+    "uvloop": uvloop.new_event_loop,
+}
+CALLERS = 8
+SECONDS = 0.4
+
+
+@pytest.fixture(params=LOOPS)
+def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
+    """The event loop of the servers."""
+    return LOOPS[request.param]
+
+
+async def test_calls_move_to_another_server_and_none_fails(loop_factory: LoopFactory) -> None:
+    """
+    With calls that are quick and calls that take their time, while one of two leaves.
+    """
+    results: Counter[str] = Counter()
+    with (
+        serving(loop_factory=loop_factory) as staying,
+        serving(loop_factory=loop_factory) as leaving,
+    ):
+        addresses = f"ipv4:{leaving.address},{staying.address}"
+        options = (("grpc.lb_policy_name", "round_robin"),)
+        async with grpc.aio.insecure_channel(addresses, options=options) as channel:
+            end = time.monotonic() + 2 * SECONDS
+
+            async def caller(path: str) -> None:
+                call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(path)
+                while time.monotonic() < end:
+                    try:
+                        results[path] += await call(b"x", timeout=10) == b"x"
+                    except grpc.aio.AioRpcError as error:
+                        results[str(error.details())] += 1
+
+            callers = [
+                asyncio.create_task(caller(ECHO if number % 2 else SLOW))
+                for number in range(CALLERS)
+            ]
+            await asyncio.sleep(SECONDS)
+            before = Counter(leaving.asked)
+            started = time.monotonic()
+            await asyncio.to_thread(leaving.stop, grace=5)
+            took = time.monotonic() - started
+            await asyncio.gather(*callers)
+
+    assert set(results) == {ECHO, SLOW}
+    assert before["echo"] > 5
+    assert before["slow"] > 0
+    assert took < SLOW_SECONDS + 1.5
+    assert leaving.observed.faults == {"": 1}
+
+
+def test_what_is_under_way_is_finished(loop_factory: LoopFactory) -> None:
+    """
+    The client hears twice: first that it should go, then which stream was the last.
+    """
+    with serving(loop_factory=loop_factory) as served, Raw(served.address) as raw:
+        raw.send(FIRST)
+        raw.until_said("HEADERS 1 END")
+        raw.send(headers(3))
+        stopping = threading.Thread(target=served.stop, kwargs={"grace": 5})
+        stopping.start()
+        told = raw.until_said("PING")
+        raw.send(ping(b"wicketga", flags=ACK))
+        told += raw.until_said("GOAWAY 3 NO_ERROR")
+        raw.send(headers(5) + headers(3, ("a", "b"))[:4] + b"\x05" + headers(3, ("a", "b"))[5:])
+        told += raw.to_the_end()
+        raw.socket.close()
+        stopping.join()
+
+    assert told == ["GOAWAY 2147483647 NO_ERROR", "PING", "GOAWAY 3 NO_ERROR", "HEADERS 3 END"]
+    assert served.observed.faults == {"": 1}
+
+
+def test_who_does_not_answer_has_a_second(
+    loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wicketgate.grpc.server.LEAVE_SECONDS", 0.1)
+    with serving(loop_factory=loop_factory) as served, Raw(served.address) as raw:
+        raw.send(FIRST)
+        raw.until_said("HEADERS 1 END")
+        started = time.monotonic()
+        stopping = threading.Thread(target=served.stop, kwargs={"grace": 5})
+        stopping.start()
+        told = raw.to_the_end()
+        raw.socket.close()
+        stopping.join()
+        took = time.monotonic() - started
+
+    assert told == ["GOAWAY 2147483647 NO_ERROR", "PING", "GOAWAY 1 NO_ERROR"]
+    assert took < 2
+
+
+def test_the_grace_has_an_end(loop_factory: LoopFactory) -> None:
+    """
+    A call that takes longer is lost.
+    """
+    with serving(loop_factory=loop_factory) as served, Raw(served.address) as raw:
+        raw.send(FIRST + headers(3))
+        raw.until_said("HEADERS 1 END")
+        started = time.monotonic()
+        served.stop(grace=0.2)
+        took = time.monotonic() - started
+        told = raw.to_the_end()
+
+    assert told[-1] == "GOAWAY 3 NO_ERROR"
+    assert 0.1 < took < 2
+
+
+def test_nobody_can_come_while_it_leaves() -> None:
+    with serving() as served:
+        with Raw(served.address) as raw:
+            raw.send(FIRST + headers(3))
+            raw.until_said("HEADERS 1 END")
+            stopping = threading.Thread(target=served.stop, kwargs={"grace": 5})
+            stopping.start()
+            raw.until_said("PING")
+            with pytest.raises(ConnectionRefusedError):
+                Raw(served.address)
+        stopping.join()
