@@ -8,13 +8,16 @@ that is told in three ways: in the log, by a counter, and as a degraded state.
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Generic, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 
 import structlog
 
 from wicketgate.errors import ConfigurationError
 
 Loaded = TypeVar("Loaded")
+
+RETRY_SECONDS: Final = 60.0
+"""Rarely, because each failure is a line in the log, and mostly somebody has to act."""
 
 
 class ReloadCounter(Protocol):
@@ -37,6 +40,8 @@ class Reloader(Generic[Loaded]):
         load: Callable[[], Loaded],
         apply: Callable[[Loaded], None],
         counter: ReloadCounter,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
     ) -> None:
         """Make a reloader.
 
@@ -45,11 +50,13 @@ class Reloader(Generic[Loaded]):
                 ConfigurationError for what cannot be used.
             apply: Puts what was loaded in force, all of it or nothing.
             counter: Told what came of it.
+            retry_seconds: After a failure, until it is tried again unasked.
         """
         self.is_current = True
         self._load = load
         self._apply = apply
         self._counter = counter
+        self._retry_seconds = retry_seconds
         self._wanted = asyncio.Event()
 
     def request(self) -> None:
@@ -61,7 +68,10 @@ class Reloader(Generic[Loaded]):
         noticing = asyncio.create_task(self._notice(changes))
         try:
             while True:
-                await self._wanted.wait()
+                # What could not be read once may be readable without having changed.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if self.is_current else self._retry_seconds):
+                        await self._wanted.wait()
                 self._wanted.clear()
                 await self.reload()
         finally:

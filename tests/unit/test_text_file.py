@@ -1,5 +1,6 @@
 """Small text files that an operator writes: read, or refused in one line."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,13 @@ def test_what_cannot_be_read_is_refused(name: str, why: str, tmp_path: Path) -> 
     path = tmp_path / name
 
     assert refusal(path) == f"{path}: cannot be read ({why}); expected a file of text"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "pipe"
+    os.mkfifo(path)
+
+    assert refusal(path) == f"{path}: is no regular file; expected a file of text"
 
 
 def test_the_largest_file_is_read(tmp_path: Path) -> None:

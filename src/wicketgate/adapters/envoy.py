@@ -26,7 +26,6 @@ from wicketgate._gen.ext_authz_pb2 import (
     Status,
 )
 from wicketgate.core.answer import UNAVAILABLE, answer_to
-from wicketgate.core.claims import Claims
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
@@ -46,8 +45,8 @@ _PERMISSION_DENIED: Final = 7
 _CODES: Final[Mapping[int, int]] = {400: 3, 401: 16, 403: _PERMISSION_DENIED, 503: 14}
 """``google.rpc.Code`` for the HTTP statuses that denials have."""
 
-MAX_PREPARED: Final = 10_000
-"""Answers that are kept, about 600 bytes each; as many as there are verified tokens."""
+MAX_PREPARED_BYTES: Final = 8 * 1024 * 1024
+"""Answers that are kept, about 600 bytes each: one for each user under each rule."""
 
 _OVERWRITE: Final = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 
@@ -95,9 +94,9 @@ class Responses:
         """
         self._identity = identity
         self._error_response = error_response
-        # What the key is made of is kept beside the answer, so that no id comes to
-        # stand for another object.
-        self._prepared: dict[tuple[object, ...], tuple[object, object, _Prepared]] = {}
+        # The rule is kept beside the answer, so that its id comes to stand for no other.
+        self._prepared: dict[tuple[object, ...], tuple[object, _Prepared]] = {}
+        self._prepared_bytes = 0
 
     def serialise(self, verdict: Verdict, *, decision_id: str, is_grpc: bool) -> bytes:
         """Return the serialised ``CheckResponse`` for `verdict`."""
@@ -117,19 +116,23 @@ class Responses:
         """
         if allow.cookie is not None:
             return self._allowed(allow)
-        who = allow.principal.claims if isinstance(allow.principal, User) else allow.principal
+        principal = allow.principal
         key = (
-            id(who) if isinstance(who, Claims) else who,
+            principal.claims.user_id if isinstance(principal, User) else principal,
             id(allow.rule),
             allow.carries_service_token,
+            allow.set_headers,
+            allow.removed_headers,
         )
         found = self._prepared.get(key)
         if found is not None:
-            return found[2]
+            return found[1]
         answer = self._allowed(allow)
-        if len(self._prepared) >= MAX_PREPARED:
+        self._prepared_bytes += answer.size
+        if self._prepared_bytes > MAX_PREPARED_BYTES:
             self._prepared.clear()
-        self._prepared[key] = (who, allow.rule, answer)
+            self._prepared_bytes = answer.size
+        self._prepared[key] = (allow.rule, answer)
         return answer
 
     def _allowed(self, allow: Allow) -> "_Prepared":
@@ -179,11 +182,12 @@ def _metadata(reason: Reason | str, rule: str, principal: Principal | None) -> S
 class _Prepared:
     """A serialised answer that lacks nothing but the decision's id."""
 
-    __slots__ = ("_answer", "_metadata")
+    __slots__ = ("_answer", "_metadata", "size")
 
     def __init__(self, response: CheckResponse, metadata: Struct) -> None:
         self._answer = response.SerializeToString() + _METADATA_TAG
         self._metadata = metadata.SerializeToString()
+        self.size = len(self._answer) + len(self._metadata)
 
     def with_id(self, decision_id: str) -> bytes:
         """Return the answer, with the id among its dynamic metadata.

@@ -63,8 +63,16 @@ class FileWatch:
         self._news = news
         self._seen = _contents(self._files)
 
+    def mark(self) -> None:
+        """Remember the contents as they are now; call it before reading them.
+
+        What changes while they are read then differs from what was remembered, and
+        is noticed at the next look.
+        """
+        self._seen = _contents(self._files)
+
     async def changes(self) -> AsyncIterator[None]:
-        """Yield whenever the contents became different.
+        """Yield whenever the contents are not those that were remembered; see `mark`.
 
         Never ends, unless there are no files, and never raises: a directory that
         cannot be watched is looked at.

@@ -16,6 +16,10 @@ def read_text(path: Path) -> str:
         ConfigurationError: it cannot be read, is too large or is not UTF-8.
     """
     try:
+        # A pipe in its place would be waited for, and is refused instead.
+        if path.is_fifo() or path.is_socket():
+            msg = f"{path}: is no regular file; expected a file of text"
+            raise ConfigurationError(msg)
         with path.open("rb") as file:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
@@ -93,7 +93,7 @@ async def run_authz(
         )
         server = _server(settings, gate, telemetry)
         following = Reloader(
-            partial(load_rules, environ, verifier),
+            _loader(watch, environ, verifier),
             partial(_put_in_force, gate, keys, telemetry),
             ReloadTelemetry(
                 telemetry.log,
@@ -208,6 +208,16 @@ def _responses(settings: AuthzSettings) -> Responses:
         forward_service_token=settings.forward_service_token,
     )
     return Responses(identity, error_response=settings.error_response)
+
+
+def _loader(
+    watch: FileWatch, environ: Mapping[str, str], verifier: TokenVerifier
+) -> Callable[[], LoadedRules]:
+    def load() -> LoadedRules:
+        watch.mark()
+        return load_rules(environ, verifier)
+
+    return load
 
 
 def _replays(settings: AuthzSettings) -> Sampling | None:

@@ -85,7 +85,7 @@ async def run_webhooks(
         telemetry = WebhookTelemetry(log, instruments.registry)
         receiver = _receiver(settings, store, telemetry)
         following = Reloader(
-            partial(WebhooksSettings.from_environ, environ),
+            _loader(watch, environ),
             partial(_put_in_force, receiver, log, settings.database_url),
             ReloadTelemetry(
                 log,
@@ -185,6 +185,14 @@ class ReceiverServer:
         with suppress(TimeoutError):
             async with asyncio.timeout(grace):
                 await self._runner.cleanup()
+
+
+def _loader(watch: FileWatch, environ: Mapping[str, str]) -> Callable[[], WebhooksSettings]:
+    def load() -> WebhooksSettings:
+        watch.mark()
+        return WebhooksSettings.from_environ(environ)
+
+    return load
 
 
 def _put_in_force(

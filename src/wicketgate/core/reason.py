@@ -111,6 +111,8 @@ class Reason(StrEnum):
     """A claim that the rule sends upstream cannot be written into a header."""
     AMBIGUOUS_PATH = "ambiguous_path"
     """Two readers of the request target could disagree about what it names."""
+    AMBIGUOUS_METHOD = "ambiguous_method"
+    """The method has lower-case letters, which some upstreams raise and others do not."""
     AMBIGUOUS_HOST = "ambiguous_host"
     """Two readers of the host could disagree about what it names."""
 
@@ -206,6 +208,7 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.CONDITION_FAILED: _forbidden("A condition for access is not met."),
     Reason.CLAIM_UNUSABLE: _forbidden("A claim of the token cannot be used."),
     Reason.AMBIGUOUS_PATH: Answer(400, "The request target is ambiguous."),
+    Reason.AMBIGUOUS_METHOD: Answer(400, "The method is ambiguous."),
     Reason.AMBIGUOUS_HOST: Answer(400, "The host is ambiguous."),
     Reason.KEYS_UNAVAILABLE: _undecided("Tokens cannot be verified at the moment."),
     Reason.ROUTE_MISCONFIGURED: _undecided("This route's authorization is misconfigured."),

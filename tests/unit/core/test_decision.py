@@ -204,6 +204,7 @@ DENIALS: dict[Reason, Denial] = {
         rule=Rule(name="r", users=(ANY_USER,), headers=(ClaimHeader("x-team", "claims.team"),)),
     ),
     Reason.AMBIGUOUS_PATH: Denial(target="//admin", policy=RoutePolicy()),
+    Reason.AMBIGUOUS_METHOD: Denial(method="get", policy=RulePolicy((), default=USER_RULE)),
     Reason.AMBIGUOUS_HOST: Denial(host="a b", policy=RulePolicy((), default=USER_RULE)),
     Reason.KEYS_UNAVAILABLE: Denial(bearer=with_header(kid="ins_other"), keys_are_current=False),
     Reason.ROUTE_MISCONFIGURED: Denial(context={"policy": "usr"}, policy=RoutePolicy()),

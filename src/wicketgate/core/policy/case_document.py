@@ -23,10 +23,13 @@ class RequestWords(Words):
 
 
 class ServiceCallerWords(Words):
-    """A service, by the name and the scopes of its token."""
+    """A service, by what its token says."""
 
     name: fields.Name
     scopes: fields.Texts = ("*",)
+    principal: Annotated[
+        fields.Text, Field(description="the mesh principal that alone may use its token")
+    ] = ""
 
 
 def _service(value: object) -> object:

@@ -136,7 +136,12 @@ def _caller(words: CallerWords, now: float) -> Caller:
         return taken_as_verified(with_usual_claims(words.claims, now=now))
     if words.service is not None:
         scopes = frozenset(words.service.scopes)
-        return ServiceToken(name=words.service.name, digest=b"", scopes=scopes)
+        return ServiceToken(
+            name=words.service.name,
+            digest=b"",
+            scopes=scopes,
+            principal=words.service.principal,
+        )
     return NO_CREDENTIAL if words.refused is None else Reason(words.refused)
 
 

@@ -21,6 +21,7 @@ from wicketgate.core.policy.condition_text import (
     ConditionError,
     fields_in,
     limit_nesting,
+    refuse_other_patterns,
     refuse_rooted_names,
     tokens_of,
     without_has,
@@ -156,6 +157,7 @@ def compile_condition(source: str) -> Condition:
     tokens = list(tokens_of(source))
     limit_nesting(tokens)
     refuse_rooted_names(tokens)
+    refuse_other_patterns(tokens)
     fields = fields_in(tokens)
     kind = _checked(source)
     if kind != cel.Type.BOOL:

@@ -98,6 +98,27 @@ def refuse_rooted_names(tokens: list[Token]) -> None:
             raise _misplaced(msg, place)
 
 
+def refuse_other_patterns(tokens: list[Token]) -> None:
+    """Refuse a pattern that is not written in the expression itself.
+
+    Compiling one takes as long as its author likes, and a token's or a request's
+    author is not the operator.
+
+    Raises:
+        ConditionError: there is one.
+    """
+    ends = (_NO_TOKEN, _NO_TOKEN, _NO_TOKEN)
+    for before, here, *after in zip(
+        (_NO_TOKEN, *tokens), tokens, *((*tokens[n:], *ends) for n in (1, 2, 3)), strict=False
+    ):
+        (_, opening, _), (kind, _, _), (_, closing, _) = after
+        if here[:2] != ("word", "matches") or opening != "(":
+            continue
+        if before[1] != "." or kind not in {"string", "raw"} or closing != ")":
+            msg = "expected text.matches('...') with the pattern written there"
+            raise _misplaced(msg, here[2])
+
+
 def fields_in(tokens: list[Token]) -> dict[str, frozenset[str] | None]:
     """Return what is read of each variable: names, or `None` when it may be anything.
 

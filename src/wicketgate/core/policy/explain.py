@@ -20,7 +20,7 @@ from wicketgate.core.policy.rules import RulePolicy
 from wicketgate.core.policy.terms import refused_service, refused_user
 from wicketgate.core.policy.unmet import unmet_by_service, unmet_by_user
 from wicketgate.core.reason import Reason
-from wicketgate.core.request import HttpRequest
+from wicketgate.core.request import HttpRequest, is_ambiguous
 from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.verdict import (
@@ -98,8 +98,8 @@ def explain(
     match = policy.match(request)
     if isinstance(match, Refusal):
         return Explanation(verdict=verdict)
+    steps = tuple(_steps(policy, request)) if isinstance(policy, RulePolicy) else ()
     rules = policy.rules if isinstance(policy, RulePolicy) else ()
-    steps = tuple(_steps(rules, request))
     parameters = match.template.parameters(request.path) if match.template else {}
     return Explanation(
         verdict=verdict,
@@ -111,12 +111,16 @@ def explain(
     )
 
 
-def _steps(rules: tuple[Rule, ...], request: HttpRequest) -> Iterator[Step]:
+def _steps(policy: RulePolicy, request: HttpRequest) -> Iterator[Step]:
     host = canonical_host(request.host) or ""
-    for index, rule in enumerate(rules):
+    is_doubtful = is_ambiguous(request.path)
+    for index, rule in enumerate(policy.rules):
         selector = rule.selector
         fits_path = fitting_path(selector, request) is not None
-        step = Step(index, rule, mismatches(selector, request, host), fits_path)
+        reasons = mismatches(selector, request, host)
+        if is_doubtful and not policy.judges_any_target(selector):
+            reasons += ("target is ambiguous, and the rule is not only about any_targets",)
+        step = Step(index, rule, reasons, fits_path)
         yield step
         if step.decides:
             return

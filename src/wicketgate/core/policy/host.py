@@ -6,6 +6,7 @@ Source: RFC 9110 section 7.2; RFC 3986 section 3.2.2; RFC 1034 section 3.1.
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from ipaddress import IPv6Address
 from typing import Final
 
 MAX_HOST: Final = 255
@@ -36,7 +37,17 @@ def canonical_host(authority: str) -> str | None:
     found = _AUTHORITY.fullmatch(authority)
     if found is None or ".." in found["host"]:
         return None
-    return found["host"].lower()
+    return _one_address(found["host"].lower())
+
+
+def _one_address(host: str) -> str | None:
+    """Return an IPv6 literal in one spelling (RFC 5952), and any other host as it is."""
+    if not host.startswith("["):
+        return host
+    try:
+        return f"[{IPv6Address(host[1:-1]).compressed}]"
+    except ValueError:
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +74,11 @@ class HostPattern:
         if not (is_name or is_address) or len(name) > MAX_HOST:
             msg = "expected a host such as api.example.com or *.example.com, without a port"
             raise ValueError(msg)
-        return cls(name)
+        canonical = _one_address(name)
+        if canonical is None:
+            msg = f"expected an address instead of {name}"
+            raise ValueError(msg)
+        return cls(canonical)
 
     def matches(self, host: str) -> bool:
         """Tell whether a canonical host fits."""

@@ -21,6 +21,11 @@ from wicketgate.core.policy.variables import UNSAID
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest, is_ambiguous
 
+MAX_EXPRESSIONS: Final = 16_000_000
+"""Characters of all expressions together; those of 20,000 rules have 3,000,000."""
+
+_EVERYTHING: Final = "(?s:.*)"
+
 _SET_MEMORY: Final = 256 * 1024 * 1024
 """Bytes that the automaton may grow to; 10,000 templates take about 80 MB. A set
 that ran out of it would match nothing, and then the default decides."""
@@ -29,10 +34,11 @@ that ran out of it would match nothing, and then the default decides."""
 class _Entry:
     """One path of one rule, with the answers that it leads to, made once."""
 
-    __slots__ = ("is_all", "matches", "rule")
+    __slots__ = ("is_all", "judges_any_target", "matches", "rule")
 
-    def __init__(self, rule: Rule, template: PathTemplate) -> None:
+    def __init__(self, rule: Rule, template: PathTemplate, *, judges_any_target: bool) -> None:
         self.rule = rule
+        self.judges_any_target = judges_any_target
         self.is_all = not rule.selector.context and not rule.selector.headers
         self.matches = {each: Match(rule, each, template) for each in Exposure}
 
@@ -48,7 +54,12 @@ class RulePolicy:
         Args:
             rules: In order.
             default: What decides when no rule fits.
-            any_target_hosts: Hosts whose ambiguous targets are judged as they are.
+            any_target_hosts: Hosts whose ambiguous targets are judged as they are,
+                by rules that are about such hosts and no others. The host is the
+                client's to choose, so no other rule may depend on it.
+
+        Raises:
+            re2.error: the rules are too many, or too long, to be matched together.
         """
         self.rules = tuple(rules)
         self.default = default
@@ -57,12 +68,23 @@ class RulePolicy:
         # One entry for each path of each rule, so that it is known which one fitted.
         self._entries: list[_Entry] = []
         self._set = re2.Set.FullMatchSet(_options())
+        length = 0
         for rule in self.rules:
+            judges = self.judges_any_target(rule.selector)
             for path in rule.selector.paths:
-                self._set.Add(_expression(rule.selector, path))
-                self._entries.append(_Entry(rule, path))
-        if self._entries:
-            self._set.Compile()
+                expression = _expression(rule.selector, path)
+                length += len(expression)
+                if length > MAX_EXPRESSIONS:
+                    # Before it is compiled, because the compiler takes what it needs.
+                    msg = "too many paths and hosts"
+                    raise re2.error(msg)
+                self._set.Add(expression)
+                self._entries.append(_Entry(rule, path, judges_any_target=judges))
+        # Fits everything: a set that ran out of memory fits nothing.
+        self._set.Add(_EVERYTHING)
+        self._set.Compile()
+        # The first match builds the automaton; no request should wait for that.
+        self._candidates("GET\n\n/")
 
     def match(self, request: HttpRequest) -> Match | Refusal:
         """Return the rule that decides `request`."""
@@ -73,12 +95,31 @@ class RulePolicy:
         host = canonical_host(request.host)
         if host is None:
             return Refusal(Reason.AMBIGUOUS_HOST)
-        path = request.path
-        if is_ambiguous(path) and not self._judges_any_target(host):
+        method, path = request.method, request.path
+        if not method.isupper():
+            return Refusal(Reason.AMBIGUOUS_METHOD)
+        is_doubtful = is_ambiguous(path)
+        if is_doubtful and not any(each.matches(host) for each in self._any_target_hosts):
             return Refusal(Reason.AMBIGUOUS_PATH)
+        candidates = self._candidates(f"{method}\n{host}\n{path}")
+        if candidates is None:
+            return Refusal(Reason.INTERNAL_ERROR, detail="the rules could not be matched")
+        return self._first(candidates, request, exposure, is_doubtful=is_doubtful)
+
+    def _first(
+        self,
+        candidates: Iterable[int],
+        request: HttpRequest,
+        exposure: Exposure,
+        *,
+        is_doubtful: bool,
+    ) -> Match | Refusal:
+        """Return the first of the entries that also fits beside the path."""
         shadows: list[Match] = []
-        for index in self._candidates(f"{request.method}\n{host}\n{path}"):
+        for index in candidates:
             entry = self._entries[index]
+            if is_doubtful and not entry.judges_any_target:
+                continue
             if shadows and shadows[-1].rule is entry.rule:
                 continue
             if not entry.is_all and not fits_beside_path(entry.rule.selector, request):
@@ -87,19 +128,26 @@ class RulePolicy:
             if not entry.rule.is_shadow:
                 return replace(match, shadows=tuple(shadows)) if shadows else match
             shadows.append(match)
+        if is_doubtful:
+            return Refusal(Reason.AMBIGUOUS_PATH)
         otherwise = self._otherwise[exposure]
         return replace(otherwise, shadows=tuple(shadows)) if shadows else otherwise
 
-    def _candidates(self, subject: str) -> list[int]:
-        """Return the entries that fit, in the order of the file."""
-        if not self._entries:
-            return []
-        found: list[int] = self._set.Match(subject.encode("utf-8", "surrogatepass")) or []
+    def _candidates(self, subject: str) -> list[int] | None:
+        """Return the entries that fit, in the order of the file; `None` when that failed."""
+        found: list[int] | None = self._set.Match(subject.encode("utf-8", "replace"))
+        if not found:
+            return None
         found.sort()
+        # The last entry is the one that fits everything.
+        found.pop()
         return found
 
-    def _judges_any_target(self, host: str) -> bool:
-        return any(pattern.matches(host) for pattern in self._any_target_hosts)
+    def judges_any_target(self, selector: Selector) -> bool:
+        """Tell whether a rule is about hosts whose ambiguous targets are judged, and no others."""
+        return bool(selector.hosts) and all(
+            any(wide.covers(host) for wide in self._any_target_hosts) for host in selector.hosts
+        )
 
 
 def fits_beside_path(selector: Selector, request: HttpRequest) -> bool:

@@ -67,4 +67,4 @@ def _any(expected: Iterable[str]) -> str:
 
 
 def _age(minutes: int | None, elapsed: float) -> str:
-    return "not known" if minutes is None else f"{minutes * _SECONDS_PER_MINUTE + elapsed:g}s"
+    return "not known" if minutes is None else f"{minutes * _SECONDS_PER_MINUTE + int(elapsed)}s"

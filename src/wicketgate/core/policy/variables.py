@@ -18,6 +18,9 @@ NAMES: Final = frozenset({"request", "claims", "user", "service", "source", "pat
 UNSAID: Final[Mapping[str, str]] = {"exposure": "public"}
 """What a route's ``context_extensions`` mean where they say nothing."""
 
+MAX_HEADER: Final = 4096
+"""Longer values are not there: what a condition does with one costs by its length."""
+
 HIDDEN_HEADERS: Final = frozenset({"authorization", "cookie", "proxy-authorization"})
 
 _SECONDS_PER_MINUTE: Final = 60
@@ -71,7 +74,11 @@ def _request(request: HttpRequest) -> dict[str, Any]:
         "method": request.method,
         "host": canonical_host(request.host) or "",
         "path": request.path,
-        "headers": {name: value for name, value in request.headers.items() if _is_shown(name)},
+        "headers": {
+            name: value
+            for name, value in request.headers.items()
+            if _is_shown(name) and len(value) <= MAX_HEADER
+        },
     }
 
 

@@ -336,6 +336,24 @@ def test_so_does_any_other_value_with_a_nul(read: str) -> None:
 @pytest.mark.parametrize(
     "source",
     [
+        "request.path.matches(claims.pattern)",
+        "request.path.matches('a' + claims.pattern)",
+        "request.path.matches(('a'))",
+        "matches(request.path, 'a')",
+        "claims.paths.exists(p, request.path.matches(p))",
+    ],
+)
+def test_a_pattern_is_the_operator_s(source: str) -> None:
+    """
+    Compiling one takes as long as its author likes.
+    """
+    with pytest.raises(ConditionError, match="with the pattern written there"):
+        compile_condition(source)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
         "user.session_age < 'x'",
         "user.org_permissions == 'x'",
         "request.method == 5",
@@ -461,7 +479,7 @@ CONDITIONS = [
         "size(claims.x) > 1 || claims.x.startsWith('a')",
         "claims.x + claims.y == claims.y + claims.x",
         "timestamp(claims.x) < timestamp(claims.y) || int(claims.x) > 3",
-        "string(claims.x) == '' || string(claims.y).matches(claims.x)",
+        "string(claims.x) == '' || string(claims.y).matches('x+')",
     )
 ]
 

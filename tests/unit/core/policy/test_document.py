@@ -164,7 +164,7 @@ def test_what_is_no_word_of_the_file_is_refused_at_every_level(text: str, messag
     [
         ((), ("tests",)),
         (("tests", 3), ("name", "request", "as", "expect")),
-        (("tests", 3, "as", "service"), ("name", "scopes")),
+        (("tests", 3, "as", "service"), ("name", "scopes", "principal")),
         (("tests", 3, "as", "claims"), ()),
         (("tests", 3, "as", "claims", "org"), ()),
         (("nothing", "below"), ()),
@@ -553,8 +553,8 @@ def test_what_a_test_leaves_out_has_a_default() -> None:
         ("anonymous", {}),
         ("user", {"claims": {}}),
         ("{claims: {sub: user_1, v: 2, o: {id: org_1}}}", None),
-        ("{service: billing}", {"service": {"name": "billing", "scopes": ("*",)}}),
-        ("{service: {name: a, scopes: [b]}}", {"service": {"name": "a", "scopes": ("b",)}}),
+        ("{service: billing}", {"service": {"name": "billing", "scopes": ("*",), "principal": ""}}),
+        ("{service: {name: a, scopes: [b]}}", {"service": {"name": "a", "scopes": ("b",), "principal": ""}}),
         ("{refused: expired}", {"refused": "expired"}),
     ],
 )

@@ -27,7 +27,8 @@ from wicketgate.core.policy.host import MAX_HOST, HostPattern, canonical_host
         ("xn--bcher-kva.example", "xn--bcher-kva.example"),
         ("192.0.2.1:80", "192.0.2.1"),
         ("[2001:DB8::1]:443", "[2001:db8::1]"),
-        ("[::ffff:192.0.2.1]", "[::ffff:192.0.2.1]"),
+        ("[::ffff:192.0.2.1]", "[::ffff:c000:201]"),
+        ("[0:0:0:0:0:0:0:1]", "[::1]"),
         ("a" * MAX_HOST, "a" * MAX_HOST),
     ],
 )

@@ -116,7 +116,12 @@ def test_every_part_of_a_selector_has_to_fit(selector: Selector, *, fits: bool) 
     assert ("r" if fits else "default") == decided_by(asked, rule(selector=selector))
 
 
-@pytest.mark.parametrize("method", ["get", "GET ", " GET", "G|ET", "GET|POST", "G.T", ""])
+@pytest.mark.parametrize("method", ["get", "Get", "dELETE", "", "\n\n"])
+def test_a_method_that_some_raise_to_another_is_refused(method: str) -> None:
+    assert Refusal(Reason.AMBIGUOUS_METHOD) == policy(rule()).match(request(method=method))
+
+
+@pytest.mark.parametrize("method", ["GET ", " GET", "G|ET", "GET|POST", "G.T", "M-SEARCH"])
 def test_methods_are_compared_as_they_are(method: str) -> None:
     selective = rule(selector=selecting(methods="GET POST"))
 
@@ -219,7 +224,7 @@ def test_a_host_in_another_spelling_is_the_same_host(host: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "method", ["GET\n", "\nGET", "GET\napi.example.com\n/public", "GET\napi.example.com", "\n\n"]
+    "method", ["GET\n", "\nGET", "GET\nAPI.EXAMPLE.COM\n/PUBLIC", "GET\nA", "\n\nGET"]
 )
 @pytest.mark.parametrize("target", ["/", "/public", "/public/x"])
 def test_a_method_with_a_line_feed_fits_no_rule(method: str, target: str) -> None:
@@ -260,16 +265,30 @@ def test_hosts_for_any_target_are_told_by_the_host_alone() -> None:
         ("//files/a", "rest"),
         ("/files/\udcff", "files"),
         ("/files/caf\u00e9", "files"),
-        ("*", "default"),
-        ("", "default"),
+        ("/files/a", "everywhere"),
+        ("*", None),
+        ("", None),
     ],
 )
-def test_where_any_target_is_judged_it_is_judged_as_it_is(target: str, expected: str) -> None:
-    rules = [rule("files", selector=selecting(paths="/files/*")), rule("rest")]
+def test_where_any_target_is_judged_it_is_judged_as_it_is(
+    target: str, expected: str | None
+) -> None:
+    """
+    By rules about such hosts alone: the host is the client's to choose.
+    """
+    rules = [
+        rule("everywhere", selector=selecting(paths="/files/**")),
+        rule("files", selector=selecting(hosts="api.example.com", paths="/files/*")),
+        rule("more", selector=selecting(hosts="api.example.com example.org")),
+        rule("rest", selector=selecting(hosts="*.example.com")),
+    ]
     found = policy(*rules, any_target_hosts="*.example.com").match(request(target=target))
 
-    assert isinstance(found, Match)
-    assert expected == found.rule.name
+    if expected is None:
+        assert Refusal(Reason.AMBIGUOUS_PATH) == found
+    else:
+        assert isinstance(found, Match)
+        assert expected == found.rule.name
 
 
 @pytest.mark.parametrize("word", ["", "Public", "private", "\udcff"])
@@ -335,11 +354,18 @@ def naive(
     host = canonical_host(asked.host)
     if host is None:
         return Refusal(Reason.AMBIGUOUS_HOST)
-    if is_ambiguous(asked.path) and not any(each.matches(host) for each in any_target_hosts):
+    if not asked.method.isupper():
+        return Refusal(Reason.AMBIGUOUS_METHOD)
+    is_doubtful = is_ambiguous(asked.path)
+    wide = list(any_target_hosts)
+    if is_doubtful and not any(each.matches(host) for each in wide):
         return Refusal(Reason.AMBIGUOUS_PATH)
     shadows: list[Match] = []
     for each in rules:
         selector = each.selector
+        named = [any(known.covers(name) for known in wide) for name in selector.hosts]
+        if is_doubtful and (not named or not all(named)):
+            continue
         fitting = [path for path in selector.paths if path.matches(asked.path)]
         if (
             fitting
@@ -351,6 +377,8 @@ def naive(
             if not each.is_shadow:
                 return replace(found, shadows=tuple(shadows))
             shadows.append(found)
+    if is_doubtful:
+        return Refusal(Reason.AMBIGUOUS_PATH)
     return Match(DEFAULT, exposure, shadows=tuple(shadows))
 
 
@@ -447,5 +475,6 @@ def test_any_request_is_matched_or_refused(rules: list[Rule], asked: HttpRequest
     assert isinstance(found, Match) or found.reason in {
         Reason.ROUTE_MISCONFIGURED,
         Reason.AMBIGUOUS_HOST,
+        Reason.AMBIGUOUS_METHOD,
         Reason.AMBIGUOUS_PATH,
     }
