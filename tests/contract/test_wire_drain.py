@@ -1,32 +1,28 @@
 """Taking leave: no call fails, whatever was under way."""
 
 import asyncio
+import socket
+import ssl
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 
 import grpc
 import pytest
-import uvloop
 
-from fuzz.listening import ECHO, SLOW, SLOW_SECONDS, LoopFactory, serving
+from certificates import Authority
+from fuzz.listening import ECHO, SLOW, SLOW_SECONDS, LoopFactory, on_both_loops, serving
 from fuzz.raw import Raw
-from unit.grpc.peer import ACK, FIRST, headers, ping
+from unit.grpc.peer import ACK, FIRST, headers, ping, story
+from wicketgate.grpc.endpoint import TlsIdentity
+from wicketgate.grpc.tls import FollowedContext
 
-LOOPS: dict[str, LoopFactory] = {
-    "asyncio": asyncio.new_event_loop,
-    "uvloop": uvloop.new_event_loop,
-}
 CALLERS = 8
 SECONDS = 0.4
 
 
-@pytest.fixture(params=LOOPS)
-def loop_factory(request: pytest.FixtureRequest) -> LoopFactory:
-    """The event loop of the servers."""
-    return LOOPS[request.param]
-
-
+@on_both_loops
 async def test_calls_move_to_another_server_and_none_fails(loop_factory: LoopFactory) -> None:
     """
     With calls that are quick and calls that take their time, while one of two leaves.
@@ -67,6 +63,7 @@ async def test_calls_move_to_another_server_and_none_fails(loop_factory: LoopFac
     assert leaving.observed.faults == {"": 1}
 
 
+@on_both_loops
 def test_what_is_under_way_is_finished(loop_factory: LoopFactory) -> None:
     """
     The client hears twice: first that it should go, then which stream was the last.
@@ -89,6 +86,7 @@ def test_what_is_under_way_is_finished(loop_factory: LoopFactory) -> None:
     assert served.observed.faults == {"": 1}
 
 
+@on_both_loops
 def test_who_does_not_answer_has_a_second(
     loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +106,7 @@ def test_who_does_not_answer_has_a_second(
     assert took < 2
 
 
+@on_both_loops
 def test_the_grace_has_an_end(loop_factory: LoopFactory) -> None:
     """
     A call that takes longer is lost.
@@ -135,3 +134,37 @@ def test_nobody_can_come_while_it_leaves() -> None:
             with pytest.raises(ConnectionRefusedError):
                 Raw(served.address)
         stopping.join()
+
+
+@on_both_loops
+def test_a_handshake_that_comes_to_its_end_too_late(
+    tmp_path: Path, loop_factory: LoopFactory
+) -> None:
+    """
+    The client hears at once that none of its streams was looked at, so it may ask elsewhere.
+    """
+    authority = Authority()
+    certificate, key = authority.server().write(tmp_path, "server")
+    context = FollowedContext(TlsIdentity(certificate=certificate, key=key)).context
+    client = ssl.create_default_context(cadata=authority.certificate.decode())
+    client.set_alpn_protocols(["h2"])
+    with serving(tls=context, loop_factory=loop_factory) as served:
+        with Raw(served.address, tls=client) as open_one:
+            open_one.send(FIRST + headers(3))
+            open_one.until_said("HEADERS 1 END")
+            host, port = served.address.split(":")
+            with socket.create_connection((host, int(port))) as late:
+                served.until(lambda: served.observed.seen == 1)
+                # Accepted, but nothing was said yet.
+                time.sleep(0.05)
+                stopping = threading.Thread(target=served.stop, kwargs={"grace": 5})
+                stopping.start()
+                open_one.until_said("PING")
+                with client.wrap_socket(late, server_hostname="localhost") as secured:
+                    secured.settimeout(10)
+                    said = b""
+                    while data := secured.recv(65_536):
+                        said += data
+        stopping.join()
+
+    assert story(said)[-1] == "GOAWAY 0 NO_ERROR"

@@ -5,12 +5,12 @@ What concerns one stream resets that stream; what concerns the connection is rai
 Source: RFC 9113 sections 5.1, 6.1 to 6.4, 6.9 and 8.1.
 """
 
-from typing import Final, Protocol
+from typing import Final
 
 from wicketgate.grpc import frames
 from wicketgate.grpc.faults import Fault, MalformedError
 from wicketgate.grpc.frames import END_STREAM, MAX_WINDOW, PADDED, ErrorCode
-from wicketgate.grpc.head import Head
+from wicketgate.grpc.headers import RequestBlocks
 from wicketgate.grpc.inflow import Inflow
 from wicketgate.grpc.limits import Limits
 from wicketgate.grpc.patience import Patience
@@ -26,29 +26,6 @@ WINDOW_SLACK: Final = 65_536
 """A stream's window beyond the longest message, for its prefix and for padding."""
 
 
-class Blocks(Protocol):
-    """Decodes the header blocks of one connection, in order."""
-
-    def decode(self, block: bytes) -> Head:
-        """Return what a request's header block says.
-
-        Raises:
-            MalformedError: the request is malformed.
-            Fault: the block cannot be decoded; nothing after it can be.
-        """
-
-    def trailers(self, block: bytes) -> None:
-        """Decode a block that nobody wants, for the sake of those that follow.
-
-        Raises:
-            MalformedError: its fields are not trailers.
-            Fault: as above.
-        """
-
-    def settled(self) -> None:
-        """Take note that the peer has acknowledged our SETTINGS."""
-
-
 class Exchange:
     """Takes requests from frames and puts answers into frames.
 
@@ -59,7 +36,7 @@ class Exchange:
     """
 
     def __init__(
-        self, blocks: Blocks, *, limits: Limits, patience: Patience, out: list[bytes]
+        self, blocks: RequestBlocks, *, limits: Limits, patience: Patience, out: list[bytes]
     ) -> None:
         """Begin, with no streams; `out` is where frames are appended."""
         self.streams = Streams()
@@ -227,8 +204,9 @@ class Exchange:
             raise Fault(ErrorCode.STREAM_CLOSED, "HEADERS on a stream that is over")
 
     def _is_too_much(self, request: Request) -> bool:
-        return request.size > self._limits.message_bytes + PREFIX_SIZE or (
-            request.size > self._limits.large_bytes and self._inflow.is_tight
+        size = request.held_bytes
+        return size > self._limits.message_bytes + PREFIX_SIZE or (
+            size > self._limits.large_bytes and self._inflow.is_tight
         )
 
     def _complete(self, request: Request) -> None:

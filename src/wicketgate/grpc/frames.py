@@ -22,10 +22,6 @@ MIN_FRAME_SIZE: Final = 16_384
 MAX_FRAME_SIZE: Final = 16_777_215
 """RFC 9113 section 4.2."""
 
-SETTING_SIZE: Final = 6
-"""Of each entry of a SETTINGS frame (RFC 9113 section 6.5.1)."""
-_SETTING: Final = Struct(">HI")
-
 
 class Type(IntEnum):
     """RFC 9113 section 6."""
@@ -83,17 +79,6 @@ def frame(kind: Type, flags: int, stream_id: int, payload: bytes) -> bytes:
     """Return one frame."""
     size = len(payload)
     return HEADER.pack(size >> 8, size & 0xFF, kind, flags, stream_id) + payload
-
-
-def settings(values: dict[Setting, int]) -> bytes:
-    """Return a SETTINGS frame."""
-    payload = b"".join(_SETTING.pack(setting, value) for setting, value in values.items())
-    return frame(Type.SETTINGS, 0, 0, payload)
-
-
-def read_settings(payload: bytes) -> list[tuple[int, int]]:
-    """Return the identifiers and values of a SETTINGS frame, whose length is a multiple of 6."""
-    return list(_SETTING.iter_unpack(payload))
 
 
 def window_update(stream_id: int, increment: int) -> bytes:

@@ -65,9 +65,9 @@ class Fields:
         """Return one that is read on independently."""
         copied = Fields(self._max_bytes)
         copied.size = self.size
-        copied._read = self._read.copy()  # noqa: SLF001 - the same class
-        copied._is_regular = self._is_regular  # noqa: SLF001
-        copied._wrong = self._wrong  # noqa: SLF001
+        copied._read = self._read.copy()
+        copied._is_regular = self._is_regular
+        copied._wrong = self._wrong
         return copied
 
     def add(self, name: bytes, value: bytes) -> None:

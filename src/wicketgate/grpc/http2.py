@@ -11,21 +11,20 @@ Source: RFC 9113 sections 3.4, 4, 5.4, 6.5, 6.7 and 6.8.
 from typing import Final
 
 from wicketgate.grpc import frames
-from wicketgate.grpc.exchange import Blocks, Event, Exchange
+from wicketgate.grpc.exchange import Event, Exchange
 from wicketgate.grpc.faults import Fault
 from wicketgate.grpc.frames import (
     ACK,
-    MAX_FRAME_SIZE,
     MAX_STREAM_ID,
-    MAX_WINDOW,
-    MIN_FRAME_SIZE,
     ErrorCode,
     Setting,
     Type,
 )
+from wicketgate.grpc.headers import RequestBlocks
 from wicketgate.grpc.limits import Limits
 from wicketgate.grpc.patience import Patience
 from wicketgate.grpc.reading import FrameReader
+from wicketgate.grpc.settings import asked, hello
 
 _CLOSING_PING: Final = b"wicketga"
 _NO_TABLE: Final = b"\x20"
@@ -43,7 +42,7 @@ class Connection:
         fault: Why the connection is over; `None` while it is not.
     """
 
-    def __init__(self, blocks: Blocks, *, limits: Limits, now: float) -> None:
+    def __init__(self, blocks: RequestBlocks, *, limits: Limits, now: float) -> None:
         """Begin, and say hello.
 
         Args:
@@ -62,15 +61,7 @@ class Connection:
         self._tells_table_size = False
         self._is_closing = False
         self._has_left = False
-        hello = {
-            # Blocks then carry no state, and equal bytes mean equal headers.
-            Setting.HEADER_TABLE_SIZE: 0,
-            Setting.MAX_CONCURRENT_STREAMS: limits.streams,
-            Setting.INITIAL_WINDOW_SIZE: self._exchange.stream_window,
-            Setting.MAX_FRAME_SIZE: limits.frame_bytes,
-            Setting.MAX_HEADER_LIST_SIZE: limits.header_bytes,
-        }
-        self._out.insert(0, frames.settings(hello))
+        self._out.insert(0, hello(limits, stream_window=self._exchange.stream_window))
 
     # ------------------------------------------------------------------ for the caller
 
@@ -218,17 +209,8 @@ class Connection:
             self._patience.glitch()
             self._blocks.settled()
             return
-        entries, rest = divmod(len(payload), frames.SETTING_SIZE)
-        if rest:
-            raise Fault(ErrorCode.FRAME_SIZE_ERROR, "SETTINGS have the wrong length")
-        if entries > self._limits.settings:
-            raise Fault(ErrorCode.ENHANCE_YOUR_CALM, "SETTINGS have too many entries")
         self._patience.glitch(1 + self._exchange.sender.kept // _PER_GLITCH)
-        said = frames.read_settings(payload)
-        for identifier, value in said:
-            _check_setting(identifier, value)
-        # What is said twice in one frame counts as it was said last.
-        self._apply(dict(said))
+        self._apply(asked(payload, self._limits))
         self._out.append(frames.SETTINGS_ACK)
         self._exchange.flush()
 
@@ -263,13 +245,3 @@ class Connection:
         streams.live.clear()
         why = fault.why.encode("ascii", "replace")
         self._out.append(frames.goaway(streams.last_taken, fault.code, why))
-
-
-def _check_setting(identifier: int, value: int) -> None:
-    """Raise what RFC 9113 section 6.5.2 demands."""
-    if identifier == Setting.INITIAL_WINDOW_SIZE and value > MAX_WINDOW:
-        raise Fault(ErrorCode.FLOW_CONTROL_ERROR, "a window is too large")
-    if identifier == Setting.MAX_FRAME_SIZE and not MIN_FRAME_SIZE <= value <= MAX_FRAME_SIZE:
-        raise Fault(ErrorCode.PROTOCOL_ERROR, "MAX_FRAME_SIZE is out of bounds")
-    if identifier == Setting.ENABLE_PUSH and value > 1:
-        raise Fault(ErrorCode.PROTOCOL_ERROR, "ENABLE_PUSH is neither 0 nor 1")

@@ -1,33 +1,34 @@
 """One connection of the server: moves bytes between asyncio and the HTTP/2 half.
 
 Every request that came with one read is answered with one write. An answer that has
-to be waited for becomes a task; nothing else waits for it.
+to be waited for holds up nothing else. A connection takes its turn with the others,
+and whoever does not read its answers is not read from.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Protocol, cast
 
-from wicketgate.grpc.headers import Head, HeaderCache, RequestBlocks
-from wicketgate.grpc.http2 import Cancelled, Connection, Request
+from wicketgate.grpc.calls import Calls
+from wicketgate.grpc.frames import ErrorCode
+from wicketgate.grpc.headers import HeaderCache, RequestBlocks
+from wicketgate.grpc.http2 import Connection
 from wicketgate.grpc.limits import Limits
-from wicketgate.grpc.service import Method, method_for
-from wicketgate.grpc.unary import (
-    NO_TABLE,
-    NOT_GRPC,
-    OK_TRAILERS,
-    RESPONSE_HEADERS,
-    RefusedError,
-    Status,
-    error_headers,
-    framed,
-    is_grpc,
-    message_in,
-    seconds_of,
-)
+from wicketgate.grpc.service import Method
 
 WRITE_BUFFER_BYTES: Final = 1024 * 1024
 """Unread answers beyond this stop the reading: whoever does not read cannot ask."""
+TURN_BYTES: Final = 65_536
+"""What is taken from one connection before the others have their turn: some
+milliseconds of work. An event loop may hand over four times as much."""
+SILENCE_SECONDS: Final = 60.0
+"""After this the peer is asked for a sign of life; half-open connections give none."""
+PATIENCE_SECONDS: Final = 20.0
+"""... and after this without one the connection is closed. So it is with a peer that
+takes none of its answers for so long."""
+LINGER_SECONDS: Final = 1.0
+"""How long a peer has to hang up, so that it can read why it should."""
+LOST: Final = "lost"
 
 
 class Observer(Protocol):
@@ -37,7 +38,22 @@ class Observer(Protocol):
         """Take note of a connection."""
 
     def closed(self, fault: str) -> None:
-        """Take note that it is over; `fault` is empty when it ended well."""
+        """Take note that it is over.
+
+        Args:
+            fault: Empty when it ended well; the name of an error code when the peer was
+                to blame; ``lost`` when it gave no sign of life.
+        """
+
+
+class Connections(Protocol):
+    """Whoever keeps all connections of a server."""
+
+    def enter(self, connection: "WireProtocol") -> bool:
+        """Take note of a new one, and tell whether there is room for it."""
+
+    def leave(self, connection: "WireProtocol") -> None:
+        """Take note that it is over."""
 
 
 class WireProtocol(asyncio.Protocol):
@@ -50,8 +66,7 @@ class WireProtocol(asyncio.Protocol):
         limits: Limits,
         cache: HeaderCache,
         observer: Observer,
-        entered: "Callable[[WireProtocol], None]",
-        left: "Callable[[WireProtocol], None]",
+        connections: Connections,
     ) -> None:
         """Serve what the peer can call.
 
@@ -60,26 +75,23 @@ class WireProtocol(asyncio.Protocol):
             limits: What the peer may cost.
             cache: Header blocks that were seen before, of all connections.
             observer: Told of faults.
-            entered: Told when the connection is open.
-            left: Told when it no longer is.
+            connections: Told when the connection is open, and when it no longer is.
         """
-        self.last_heard = 0.0
-        self._methods_for = methods_for
-        self._methods: Mapping[bytes, Method] = {}
-        self._limits = limits
-        self._cache = cache
-        self._observer = observer
-        self._entered = entered
-        self._left = left
-        self._tasks: dict[int, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
+        self._methods_for = methods_for
+        self._limits = limits
+        self._observer = observer
+        self._connections = connections
+        blocks = RequestBlocks(cache, max_bytes=limits.header_bytes)
+        self._connection = Connection(blocks, limits=limits, now=self._loop.time())
+        self._calls = Calls(self._connection, limits=limits, loop=self._loop, write=self._write)
         self._transport: asyncio.Transport | None = None
-        self._connection = self._new_connection()
-        self._first_block = NO_TABLE
-
-    def _new_connection(self) -> Connection[Head]:
-        blocks = RequestBlocks(self._cache, max_bytes=self._limits.header_bytes)
-        return Connection(blocks, limits=self._limits, now=self._loop.time())
+        self._held = b""
+        self._heard = 0.0
+        self._asked_for_life = False
+        self._stalled_since: float | None = None
+        self._has_hung_up = False
+        self._is_lost = False
 
     # ------------------------------------------------------------------ asyncio's side
 
@@ -87,22 +99,26 @@ class WireProtocol(asyncio.Protocol):
         """Begin."""
         # A cast, because uvloop's transports are not asyncio's by descent.
         self._transport = cast("asyncio.Transport", transport)
-        self._methods = self._methods_for(transport)
-        self._entered(self)
-        self._observer.opened()
-        self.last_heard = self._loop.time()
         self._transport.set_write_buffer_limits(high=WRITE_BUFFER_BYTES)
+        self._heard = self._loop.time()
+        self._calls.methods = self._methods_for(transport)
+        self._observer.opened()
+        if not self._connections.enter(self):
+            self._connection.give_up(ErrorCode.ENHANCE_YOUR_CALM, "too many connections")
+        tls = transport.get_extra_info("ssl_object")
+        if tls is not None and tls.selected_alpn_protocol() != "h2":
+            self._connection.give_up(ErrorCode.INADEQUATE_SECURITY, "ALPN did not select h2")
         self._write()
 
     def data_received(self, data: bytes) -> None:
-        """Take what arrived, answer what can be answered, write once."""
-        now = self.last_heard = self._loop.time()
-        for event in self._connection.receive(data, now):
-            if isinstance(event, Request):
-                self._answer(event)
-            else:
-                self._cancel(event)
-        self._write()
+        """Take what arrived, in turns."""
+        if self._held or len(data) > TURN_BYTES:
+            if not self._held:
+                self._pause_reading()
+                self._loop.call_soon(self._take_turn)
+            self._held += data
+        else:
+            self._take(data)
 
     def eof_received(self) -> bool:
         """Close when the peer has said its last."""
@@ -110,33 +126,43 @@ class WireProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """Forget everything."""
-        self._left(self)
-        for task in self._tasks.values():
-            task.cancel()
-        fault = self._connection.fault
-        self._observer.closed(fault[0].name.lower() if fault else "")
         self._transport = None
+        self._held = b""
+        self._calls.cancel_all()
+        self._connections.leave(self)
+        fault = self._connection.fault
+        self._observer.closed(fault.code.name.lower() if fault else LOST if self._is_lost else "")
 
     def pause_writing(self) -> None:
         """Stop reading: the peer does not take its answers."""
-        if self._transport is not None:
-            self._transport.pause_reading()
+        self._stalled_since = self._loop.time()
+        self._pause_reading()
 
     def resume_writing(self) -> None:
         """Read on."""
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self._stalled_since = None
+        self._go_on()
 
     # ------------------------------------------------------------------ the server's side
 
-    @property
-    def is_idle(self) -> bool:
-        """Whether nothing is being asked or answered."""
-        return self._connection.is_idle
-
-    def ping(self) -> None:
-        """Ask the peer for a sign of life."""
-        self._connection.ping()
+    def tick(self) -> None:
+        """Let time pass: give up what takes too long, and ask silent peers for a sign of life."""
+        if self._has_hung_up:
+            return
+        now = self._loop.time()
+        silence = now - self._heard
+        self._calls.handle(self._connection.tick(now))
+        if self._stalled_since is not None and now - self._stalled_since > PATIENCE_SECONDS:
+            self._connection.give_up(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
+            self.abort()
+            return
+        if silence > SILENCE_SECONDS + PATIENCE_SECONDS:
+            self._is_lost = True
+            self.abort()
+            return
+        if silence > SILENCE_SECONDS and not self._asked_for_life:
+            self._asked_for_life = True
+            self._connection.ping()
         self._write()
 
     def close_softly(self) -> None:
@@ -150,74 +176,66 @@ class WireProtocol(asyncio.Protocol):
         self._write()
 
     def abort(self) -> None:
-        """Hang up."""
+        """Hang up, whatever is on its way."""
         if self._transport is not None:
             self._transport.abort()
 
-    # ------------------------------------------------------------------ calls
+    # ------------------------------------------------------------------ bytes
 
-    def _answer(self, request: Request[Head]) -> None:
-        head = request.head
-        if not is_grpc(head):
-            self._connection.answer(request.stream_id, self._block(NOT_GRPC), b"", b"")
+    def _take(self, data: bytes) -> None:
+        """Take bytes, answer what can be answered, write once."""
+        if self._has_hung_up:
             return
+        self._heard = self._loop.time()
+        self._asked_for_life = False
         try:
-            method = method_for(self._methods, head.path)
-            answer = method(message_in(head, request.body, limit=self._limits.message_bytes))
-        except RefusedError as refusal:
-            self._refuse(request.stream_id, refusal)
-            return
-        except Exception:  # noqa: BLE001 - a defect must not end the connection
-            self._refuse(request.stream_id, RefusedError(Status.INTERNAL, "internal error"))
-            return
-        if isinstance(answer, bytes):
-            self._reply(request.stream_id, answer)
-        else:
-            self._await(request, answer)
-
-    def _reply(self, stream_id: int, answer: bytes) -> None:
-        headers = self._block(RESPONSE_HEADERS)
-        self._connection.answer(stream_id, headers, framed(answer), OK_TRAILERS)
-
-    def _refuse(self, stream_id: int, refusal: RefusedError) -> None:
-        headers = self._block(error_headers(refusal.status, refusal.message))
-        self._connection.answer(stream_id, headers, b"", b"")
-
-    def _block(self, block: bytes) -> bytes:
-        if self._first_block:
-            block, self._first_block = self._first_block + block, b""
-        return block
-
-    def _await(self, request: Request[Head], answer: Awaitable[bytes]) -> None:
-        stream_id = request.stream_id
-        task = self._loop.create_task(self._later(request, answer))
-        self._tasks[stream_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(stream_id, None))
-
-    async def _later(self, request: Request[Head], answer: Awaitable[bytes]) -> None:
-        try:
-            async with asyncio.timeout(seconds_of(request.head.timeout)):
-                reply = await answer
-        except TimeoutError:
-            refusal = RefusedError(Status.DEADLINE_EXCEEDED, "deadline exceeded")
-            self._refuse(request.stream_id, refusal)
-        except Exception:  # noqa: BLE001 - as above
-            self._refuse(request.stream_id, RefusedError(Status.INTERNAL, "internal error"))
-        else:
-            self._reply(request.stream_id, reply)
+            self._calls.handle(self._connection.receive(data, self._heard))
+        except Exception as error:  # noqa: BLE001 - a defect ends one connection, and not in silence
+            self._loop.call_exception_handler(
+                {"message": "a defect in the gRPC transport", "exception": error}
+            )
+            self._connection.give_up(ErrorCode.INTERNAL_ERROR, "internal error")
         self._write()
 
-    def _cancel(self, event: Cancelled) -> None:
-        task = self._tasks.pop(event.stream_id, None)
-        if task is not None:
-            task.cancel()
+    def _take_turn(self) -> None:
+        """Take some of what is held; the rest when the others had their turn."""
+        if self._is_stalled:
+            return
+        data, self._held = self._held[:TURN_BYTES], self._held[TURN_BYTES:]
+        self._take(data)
+        if not self._is_stalled:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        if self._held:
+            self._loop.call_soon(self._take_turn)
+        elif self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    @property
+    def _is_stalled(self) -> bool:
+        return self._stalled_since is not None
 
     def _write(self) -> None:
         transport = self._transport
-        if transport is None:
+        if transport is None or self._has_hung_up or transport.is_closing():
             return
         data = self._connection.data_to_send()
         if data:
             transport.write(data)
         if self._connection.is_over:
+            self._hang_up(transport)
+
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        """Close; but a peer that is still sending would lose what it has not read yet."""
+        self._has_hung_up = True
+        self._calls.cancel_all()
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
             transport.close()
+        self._loop.call_later(LINGER_SECONDS, transport.abort)
+
+    def _pause_reading(self) -> None:
+        if self._transport is not None and self._transport.is_reading():
+            self._transport.pause_reading()

@@ -6,11 +6,14 @@ Source: RFC 9113 sections 3.2 and 9.2; RFC 7301.
 import ssl
 from asyncio import BaseTransport
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from wicketgate.grpc.endpoint import TlsIdentity
 
 _Stamp = tuple[tuple[int, int, int], ...]
+
+_CIPHERS: Final = "ECDHE+AESGCM:ECDHE+CHACHA20"
+"""Of TLS 1.2, those that RFC 9113 appendix A leaves; TLS 1.3 has no others."""
 
 
 class FollowedContext:
@@ -48,7 +51,12 @@ def peer_sans(transport: BaseTransport) -> frozenset[str]:
 def _context(identity: TlsIdentity) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(["h2"])
+    # RFC 9113 section 9.2.1 forbids renegotiation. Tickets would let a client in again whose
+    # authority is no longer trusted.
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_TICKET
+    context.num_tickets = 0
     # An encrypted key is a mistake to report, not a prompt on the terminal.
     context.load_cert_chain(identity.certificate, identity.key, password="")
     if identity.client_ca is not None:

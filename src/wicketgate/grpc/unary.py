@@ -1,6 +1,7 @@
 """Unary gRPC: one length-prefixed message each way, and a status.
 
-Source: gRPC over HTTP/2 (PROTOCOL-HTTP2), "Requests", "Responses"; gRPC status codes.
+Source: gRPC over HTTP/2 (PROTOCOL-HTTP2), "Requests", "Responses"; gRPC status codes
+(who says UNIMPLEMENTED, and who INTERNAL); gRPC compression.
 """
 
 import re
@@ -8,7 +9,7 @@ from enum import IntEnum
 from struct import Struct
 from typing import Final
 
-from wicketgate.grpc.headers import Head
+from wicketgate.grpc.head import Head
 
 _PREFIX: Final = Struct(">BI")
 _PREFIX_SIZE: Final = 5
@@ -38,12 +39,14 @@ class RefusedError(Exception):
         self.message = message
 
 
-def is_grpc(head: Head) -> bool:
-    """Tell whether the request is gRPC at all."""
+def http_status(head: Head) -> int:
+    """Return the status for a request that is not gRPC; 200 when it is."""
+    if head.method != b"POST":
+        return 405
     kind = head.content_type
-    return head.method == b"POST" and (
-        kind == b"application/grpc" or kind.startswith(_CONTENT_TYPES)
-    )
+    if kind == b"application/grpc" or kind.startswith(_CONTENT_TYPES):
+        return 200
+    return 415
 
 
 def message_in(head: Head, body: bytes, *, limit: int) -> bytes:
@@ -52,18 +55,31 @@ def message_in(head: Head, body: bytes, *, limit: int) -> bytes:
     Raises:
         RefusedError: there is not exactly one, it is too long, or it is compressed.
     """
+    if not body:
+        raise RefusedError(Status.UNIMPLEMENTED, "expected one message, got none")
     if len(body) < _PREFIX_SIZE:
-        raise RefusedError(Status.INTERNAL, "expected one message")
+        raise RefusedError(Status.INTERNAL, "the message is cut short")
     flag, size = _PREFIX.unpack_from(body)
     if size > limit:
-        raise RefusedError(Status.RESOURCE_EXHAUSTED, "the message is too long")
-    if size != len(body) - _PREFIX_SIZE:
-        raise RefusedError(Status.INTERNAL, "expected one message")
-    if flag == 0:
-        return body[_PREFIX_SIZE:]
-    if flag == 1 and head.encoding not in {b"", b"identity"}:
-        raise RefusedError(Status.UNIMPLEMENTED, "compression is not supported")
-    raise RefusedError(Status.INTERNAL, "the compression flag is wrong")
+        raise too_long()
+    if flag:
+        raise _compressed(flag, head.encoding)
+    if size > len(body) - _PREFIX_SIZE:
+        raise RefusedError(Status.INTERNAL, "the message is cut short")
+    if size < len(body) - _PREFIX_SIZE:
+        raise RefusedError(Status.UNIMPLEMENTED, "expected one message, got more")
+    return body[_PREFIX_SIZE:]
+
+
+def too_long() -> RefusedError:
+    """Return why a message was not read to its end."""
+    return RefusedError(Status.RESOURCE_EXHAUSTED, "the message is too long")
+
+
+def _compressed(flag: int, encoding: bytes) -> RefusedError:
+    if flag == 1 and encoding not in {b"", b"identity"}:
+        return RefusedError(Status.UNIMPLEMENTED, "compression is not supported")
+    return RefusedError(Status.INTERNAL, "the compression flag is wrong")
 
 
 def framed(message: bytes) -> bytes:
@@ -100,10 +116,15 @@ _GRPC: Final = _literal(b"content-type", b"application/grpc")
 RESPONSE_HEADERS: Final = _STATUS_200 + _GRPC
 """The header block of every answer with a message."""
 OK_TRAILERS: Final = _literal(b"grpc-status", b"0")
-NO_TABLE: Final = b"\x20"
-"""Before the first block of a connection: this side uses no table (RFC 7541 section 4.2)."""
-NOT_GRPC: Final = b"\x08\x03415"
-"""``:status: 415``, for a caller that does not speak gRPC."""
+_HTTP_STATUS: Final = {
+    405: _literal(b":status", b"405") + _literal(b"allow", b"POST"),
+    415: _literal(b":status", b"415"),
+}
+
+
+def http_error(status: int) -> bytes:
+    """Return the header block for a caller that does not speak gRPC."""
+    return _HTTP_STATUS[status]
 
 
 def error_headers(status: Status, message: str) -> bytes:

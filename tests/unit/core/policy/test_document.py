@@ -553,8 +553,14 @@ def test_what_a_test_leaves_out_has_a_default() -> None:
         ("anonymous", {}),
         ("user", {"claims": {}}),
         ("{claims: {sub: user_1, v: 2, o: {id: org_1}}}", None),
-        ("{service: billing}", {"service": {"name": "billing", "scopes": ("*",), "principal": ""}}),
-        ("{service: {name: a, scopes: [b]}}", {"service": {"name": "a", "scopes": ("b",), "principal": ""}}),
+        (
+            "{service: billing}",
+            {"service": {"name": "billing", "scopes": ("*",), "principal": ""}},
+        ),
+        (
+            "{service: {name: a, scopes: [b], principal: p}}",
+            {"service": {"name": "a", "scopes": ("b",), "principal": "p"}},
+        ),
         ("{refused: expired}", {"refused": "expired"}),
     ],
 )

@@ -1,0 +1,59 @@
+"""However a session is cut into pieces, the answers are the same."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fuzz.sessions import sessions
+from fuzz.transcript import Transcript, given_up, replayed, transcript
+from tokens import bounded
+from unit.grpc.peer import in_pieces
+
+NAMES = sorted(sessions())
+CUTS = 400
+"""Of each session; `python -m fuzz` cuts at every octet of all of them."""
+
+
+def told(name: str, pieces: list[bytes]) -> Transcript:
+    """Return what is said to a session in these pieces."""
+    peer, said = replayed(pieces)
+    assert peer.fault == ""
+    assert not any(peer.connection.kept[what] for what in ("streams", "answers", "unread"))
+    return transcript(said, without=given_up(sessions()[name]))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_request_of_a_session_is_answered(name: str) -> None:
+    session = sessions()[name]
+
+    said = told(name, [session])
+
+    assert len(said.streams) >= 3
+    for answer in said.streams.values():
+        assert answer[0].startswith("b''")
+        assert answer[-1].endswith(" 5")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_octet_at_a_time(name: str) -> None:
+    session = sessions()[name]
+
+    assert told(name, [bytes([octet]) for octet in session]) == told(name, [session])
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_cut_in_two_anywhere(name: str) -> None:
+    session = sessions()[name]
+    whole = told(name, [session])
+
+    for at in range(1, len(session), max(1, len(session) // CUTS)):
+        assert told(name, [session[:at], session[at:]]) == whole, f"cut at {at}"
+
+
+@bounded
+@given(st.sampled_from(NAMES), st.data())
+def test_cut_in_many_places(name: str, drawn: st.DataObject) -> None:
+    session = sessions()[name]
+    cuts = drawn.draw(st.lists(st.integers(0, len(session)), max_size=12))
+
+    assert told(name, in_pieces(session, cuts)) == told(name, [session])

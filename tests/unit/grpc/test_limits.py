@@ -1,0 +1,292 @@
+"""What a peer may cost: each flood ends its connection, and ordinary peers never get there."""
+
+from collections.abc import Callable
+
+import pytest
+
+from unit.grpc.peer import (
+    ACK,
+    END_HEADERS,
+    END_STREAM,
+    FIRST,
+    LAST,
+    PLAIN,
+    PREFACE,
+    SETTINGS_ACK,
+    Peer,
+    ask,
+    block,
+    data,
+    frame,
+    goaway,
+    headers,
+    ping,
+    rst_stream,
+    settings,
+    window_update,
+)
+from wicketgate.grpc.frames import Type
+from wicketgate.grpc.limits import Limits
+from wicketgate.grpc.patience import EARNED_BY_REQUEST, Bucket
+
+LOW = Limits(glitches=50, glitches_per_second=10, resets=20, resets_per_second=5)
+CALM = "ENHANCE_YOUR_CALM"
+
+
+def asked(number: int) -> bytes:
+    """Return the frames of a request that is answered; the streams of one row are apart."""
+    return ask(100_001 + 2 * number)
+
+
+def first_headers(stream_id: int) -> bytes:
+    """Return HEADERS that leave a stream open."""
+    return frame(Type.HEADERS, END_HEADERS, stream_id, b"\x20" + block(*PLAIN))
+
+
+FLOODS: dict[str, Callable[[int], bytes]] = {
+    "SETTINGS (CVE-2019-9515)": lambda _: settings((4, 1)),
+    "acknowledgements": lambda _: SETTINGS_ACK,
+    "PING (CVE-2019-9512)": lambda _: ping(),
+    "answers to PING": lambda _: ping(flags=ACK),
+    "PRIORITY (CVE-2019-9513)": lambda number: frame(Type.PRIORITY, 0, number + 1, bytes(5)),
+    "WINDOW_UPDATE that sets nothing free": lambda _: window_update(0, 1),
+    "WINDOW_UPDATE on what is over": lambda _: window_update(1, 1),
+    "RST_STREAM on what is over": lambda _: rst_stream(1),
+    "GOAWAY": lambda _: goaway(),
+    "an unknown type": lambda _: frame(0xBB, 0, 0, b"?"),
+    "an unknown type near the known": lambda _: frame(0x0A, 0, 0, b"?"),
+}
+"""Frames that carry nothing forward; stream 1 was answered."""
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_a_flood_ends_the_connection(name: str) -> None:
+    peer = Peer(limits=LOW)
+    peer.send(FIRST)
+
+    sent = 0
+    while not peer.fault and sent < 1_000:
+        peer.send(FLOODS[name](sent))
+        sent += 1
+
+    assert peer.fault == CALM
+    # Two of the fifty went with hello; a request earns some that are ordinary beside it.
+    assert 48 <= sent <= 49 + EARNED_BY_REQUEST
+
+
+@pytest.mark.parametrize("name", FLOODS)
+def test_the_same_in_a_steady_trickle_does_not(name: str) -> None:
+    peer = Peer(limits=LOW)
+    peer.send(FIRST)
+
+    for number in range(500):
+        peer.now += 0.101
+        peer.send(FLOODS[name](number))
+
+    assert peer.fault == ""
+
+
+@pytest.mark.parametrize("name", [name for name in FLOODS if name[:2] in {"PI", "WI", "RS", "PR"}])
+def test_beside_requests_such_frames_are_ordinary(name: str) -> None:
+    """
+    gRPC clients send PING and WINDOW_UPDATE with nearly every call.
+    """
+    peer = Peer(limits=LOW)
+    peer.send(FIRST)
+
+    for number in range(2_000):
+        peer.send(asked(number) + FLOODS[name](number) * (EARNED_BY_REQUEST - 1))
+        if not number % 50:
+            peer.send(window_update(0, 100))
+
+    assert peer.fault == ""
+
+
+def test_what_requests_earn_is_not_hoarded() -> None:
+    peer = Peer(limits=LOW)
+    peer.send(FIRST)
+    for number in range(3_000):
+        peer.send(asked(number))
+
+    peer.send(ping() * 10_200)
+
+    assert peer.fault == CALM
+
+
+def test_a_window_update_that_sets_something_free_is_work_done() -> None:
+    peer = Peer(limits=LOW)
+    peer.send(settings((4, 0)) + FIRST + ask(3, bytes(900)))
+
+    for _ in range(899):
+        assert peer.tell(window_update(3, 1)) == ["DATA 3 1"]
+
+    assert peer.fault == ""
+
+
+@pytest.mark.parametrize("payload", [b"", b"\1\0"], ids=["empty", "padding"])
+def test_data_without_data_ends_the_connection(payload: bytes) -> None:
+    """
+    CVE-2019-9518.
+    """
+    peer = Peer(limits=LOW)
+    peer.send(first_headers(1))
+
+    peer.send(frame(Type.DATA, 8 if payload else 0, 1, payload) * 60)
+
+    assert peer.fault == CALM
+
+
+def test_a_request_that_is_finished_by_empty_data_is_no_glitch() -> None:
+    peer = Peer(limits=LOW)
+    peer.send(FIRST)
+
+    for number in range(3, 1_003, 2):
+        peer.send(headers(number) + data(number, b""))
+
+    assert peer.fault == ""
+
+
+RESETS: dict[str, Callable[[int], bytes]] = {
+    "by the client (CVE-2023-44487)": lambda number: ask(number) + rst_stream(number),
+    "before the end of the request": lambda number: headers(number) + rst_stream(number),
+    "malformed (CVE-2025-8671)": lambda number: headers(number, ("A", "b")),
+    "widened by nothing (CVE-2025-8671)": lambda number: (
+        headers(number) + window_update(number, 0)
+    ),
+    "DATA after the end": lambda number: ask(number) + data(number),
+}
+
+
+@pytest.mark.parametrize("name", RESETS)
+def test_streams_that_are_given_up_end_the_connection(name: str) -> None:
+    peer = Peer(limits=LOW)
+    peer.send(FIRST)
+
+    number = 3
+    while not peer.fault and number < 1_000:
+        peer.send(RESETS[name](number))
+        number += 2
+
+    assert peer.fault == CALM
+    assert number == 3 + 2 * (LOW.resets + 1)
+
+
+@pytest.mark.parametrize("name", RESETS)
+def test_a_few_of_them_every_second_do_not(name: str) -> None:
+    peer = Peer(limits=LOW)
+    peer.send(FIRST)
+
+    for number in range(3, 303, 2):
+        peer.now += 0.201
+        peer.send(RESETS[name](number))
+
+    assert peer.fault == ""
+
+
+def test_what_is_remembered_of_resets_is_bounded() -> None:
+    peer = Peer(limits=Limits(resets=10_000))
+    peer.send(FIRST)
+    for number in range(3, 6_003, 2):
+        peer.send(headers(number, ("A", "b")))
+
+    assert peer.connection.kept["resets"] == 1_000
+    assert peer.tell(data(6_001)) == []
+    assert peer.tell(data(3)) == ["RST 3 STREAM_CLOSED"]
+
+
+def test_continuations_are_counted() -> None:
+    """
+    CVE-2024-27316.
+    """
+    peer = Peer(limits=Limits(continuations=3))
+
+    peer.send(frame(Type.HEADERS, 0, 1) + frame(Type.CONTINUATION, 0, 1, b"\x20") * 3)
+    assert peer.fault == ""
+    peer.send(frame(Type.CONTINUATION, END_HEADERS, 1))
+
+    assert peer.fault == CALM
+
+
+def test_the_octets_of_a_block_are_counted() -> None:
+    peer = Peer(limits=Limits(header_bytes=20_000))
+
+    peer.send(frame(Type.HEADERS, END_STREAM, 1, bytes(16_384)))
+    assert peer.fault == ""
+    peer.send(frame(Type.CONTINUATION, 0, 1, bytes(3_617)))
+
+    assert peer.fault == CALM
+
+
+LONG = [("x-long", "v" * 500)] * 3
+
+
+def test_a_header_list_that_is_too_long_before_the_table_is_settled() -> None:
+    """
+    hpack stops in the middle, so what the table holds is not known any more.
+    """
+    peer = Peer(hello=PREFACE + settings(), limits=Limits(header_bytes=1_500))
+
+    peer.send(headers(1, *PLAIN, *LONG))
+
+    assert peer.fault == "COMPRESSION_ERROR"
+
+
+def test_a_header_list_that_is_too_long_afterwards() -> None:
+    peer = Peer(limits=Limits(header_bytes=1_500))
+    peer.send(FIRST)
+
+    assert peer.tell(headers(3, *PLAIN, *LONG), ask(5)) == ["RST 3 PROTOCOL_ERROR", "ANSWER 5"]
+
+
+def test_short_fields_count_32_octets_each() -> None:
+    """
+    RFC 9113 section 6.5.2: otherwise a short block could say a long list.
+    """
+    peer = Peer(limits=Limits(header_bytes=1_500))
+    peer.send(FIRST)
+
+    fields = block(*PLAIN) + b"\x90" * 100
+    assert peer.tell(frame(Type.HEADERS, LAST, 3, fields)) == ["RST 3 PROTOCOL_ERROR"]
+
+
+def test_settings_have_few_entries() -> None:
+    peer = Peer(limits=Limits(settings=4))
+
+    assert peer.tell(settings(*[(4, 1)] * 4)) == ["SETTINGS ACK"]
+    assert peer.tell(settings(*[(4, 1)] * 5)) == ["GOAWAY 0 ENHANCE_YOUR_CALM"]
+
+
+def test_settings_weigh_more_where_they_touch_many_streams() -> None:
+    limits = Limits(glitches=40, glitches_per_second=0)
+    peer = Peer(limits=limits)
+    peer.send(settings((4, 0)) + FIRST + b"".join(ask(number) for number in range(3, 5_003, 2)))
+
+    peer.send(settings((4, 0)))
+    assert peer.fault == ""
+    peer.send(settings((4, 0)) * 3)
+
+    assert peer.fault == CALM
+
+
+def test_a_body_in_small_pieces_takes_no_more_than_in_one() -> None:
+    peer = Peer()
+    peer.send(first_headers(1) + data(1, b"ab", flags=0) * 10_000)
+
+    assert peer.connection.kept["requests"] == 20_000
+    assert peer.send(data(1, b"c"))
+    assert peer.asked[0].body == b"ab" * 10_000 + b"c"
+
+
+def test_a_bucket_refills_but_not_beyond_its_burst() -> None:
+    bucket = Bucket(burst=3, per_second=2, now=100.0)
+
+    taken = [bucket.take(now) for now in (100, 100, 100, 100.5, 200, 200, 200)]
+
+    assert taken == [True, True, True, True, True, True, True]
+    assert not bucket.take(200.4)
+
+
+def test_a_bucket_that_was_overdrawn_takes_longer() -> None:
+    bucket = Bucket(burst=1, per_second=1, now=0.0)
+
+    assert [bucket.take(0.0, 3), bucket.take(2.9), bucket.take(4.9)] == [False, False, True]

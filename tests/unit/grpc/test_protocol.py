@@ -1,0 +1,236 @@
+"""A connection's turns with its event loop, on a transport that a test drives."""
+
+import asyncio
+from itertools import pairwise
+
+import pytest
+
+from unit.grpc.peer import FIRST, HELLO, ask, headers, story, window_update
+from wicketgate.grpc import protocol
+from wicketgate.grpc.headers import HeaderCache
+from wicketgate.grpc.limits import Limits
+from wicketgate.grpc.protocol import TURN_BYTES, WireProtocol
+
+
+class FakeTransport(asyncio.Transport):
+    """Keeps what is written, and what is asked of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.is_paused = False
+        self.calls: list[str] = []
+        self.closing = False
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Take note of nothing."""
+
+    def is_reading(self) -> bool:
+        """Tell whether data is delivered."""
+        return not self.is_paused
+
+    def pause_reading(self) -> None:
+        """Deliver nothing."""
+        self.is_paused = True
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        """Deliver again."""
+        self.is_paused = False
+        self.calls.append("resume")
+
+    def is_closing(self) -> bool:
+        """Tell whether it is over."""
+        return self.closing
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it."""
+        assert not self.closing
+        self.written += bytes(data)
+
+    def can_write_eof(self) -> bool:
+        """Tell that it can be closed by halves."""
+        return True
+
+    def write_eof(self) -> None:
+        """Close one half."""
+        self.calls.append("eof")
+
+    def abort(self) -> None:
+        """Hang up."""
+        self.calls.append("abort")
+
+
+class Desk:
+    """A connection on such a transport, and whoever looks after it."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        self.faults: list[str] = []
+        self.asked: list[bytes] = []
+        self.transport = FakeTransport()
+        self.protocol = WireProtocol(
+            lambda _: {b"/echo.Echo/Echo": self.echo},
+            limits=limits or Limits(),
+            cache=HeaderCache(),
+            observer=self,
+            connections=self,
+        )
+        self.protocol.connection_made(self.transport)
+        self.protocol.data_received(HELLO + window_update(0, 2**30) + FIRST)
+        self.told()
+
+    def opened(self) -> None:
+        """Count nothing."""
+
+    def closed(self, fault: str) -> None:
+        """Keep the fault."""
+        self.faults.append(fault)
+
+    def enter(self, connection: WireProtocol) -> bool:
+        """Always have room."""
+        return isinstance(connection, WireProtocol)
+
+    def leave(self, connection: WireProtocol) -> None:
+        """Forget it."""
+        assert connection is self.protocol
+
+    def echo(self, raw: bytes) -> bytes:
+        """Answer with the question."""
+        self.asked.append(raw)
+        return raw
+
+    def told(self) -> list[str]:
+        """Return the story since the last time."""
+        written, self.transport.written = self.transport.written, b""
+        return story(written)
+
+
+def questions(count: int, size: int = 1_000) -> bytes:
+    """Return some requests of which 60 are a turn."""
+    message = b"\0" + size.to_bytes(4, "big") + bytes(size)
+    return b"".join(ask(number, message) for number in range(3, 3 + 2 * count, 2))
+
+
+async def pass_turns() -> None:
+    """Let the event loop turn more often than there is work for."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_turn_is_no_longer_than_it_may_be() -> None:
+    desk = Desk()
+    turns = []
+
+    desk.protocol.data_received(questions(200))
+    for _ in range(6):
+        turns.append(len(desk.asked))
+        await asyncio.sleep(0)
+
+    most = TURN_BYTES // 1_000 + 1
+    assert turns[0] == 0
+    assert all(after - before < most for before, after in pairwise(turns))
+    assert len(desk.asked) == 200
+    assert desk.transport.calls == ["pause", "resume"]
+
+
+async def test_what_comes_in_between_waits_for_its_turn() -> None:
+    """
+    TLS may hand over what it has decrypted, paused or not.
+    """
+    desk = Desk()
+    all_of_it = questions(100)
+
+    desk.protocol.data_received(all_of_it[: TURN_BYTES + 1])
+    desk.protocol.data_received(all_of_it[TURN_BYTES + 1 :])
+    await pass_turns()
+
+    assert len(desk.asked) == 100
+    assert desk.told()[-1] == "ANSWER 201"
+
+
+async def test_a_turn_ends_when_answers_are_not_taken() -> None:
+    desk = Desk()
+
+    desk.protocol.data_received(questions(200))
+    await asyncio.sleep(0)
+    desk.protocol.pause_writing()
+    before = len(desk.asked)
+    await pass_turns()
+    while_stalled = len(desk.asked)
+    desk.protocol.resume_writing()
+    await pass_turns()
+
+    assert 0 < before == while_stalled < 200
+    assert len(desk.asked) == 200
+
+
+async def test_a_write_that_stalls_ends_the_turn_it_belongs_to() -> None:
+    desk = Desk()
+    write = desk.transport.write
+
+    def fills_up(data: bytes | bytearray | memoryview) -> None:
+        write(data)
+        desk.protocol.pause_writing()
+
+    desk.transport.write = fills_up  # type: ignore[method-assign] # a transport that is full
+    desk.protocol.data_received(questions(200))
+    await pass_turns()
+
+    assert 0 < len(desk.asked) < 100
+
+
+async def test_without_anything_held_reading_goes_on_at_once() -> None:
+    desk = Desk()
+
+    desk.protocol.pause_writing()
+    desk.protocol.pause_writing()
+    desk.protocol.resume_writing()
+
+    assert desk.transport.calls == ["pause", "resume"]
+
+
+async def test_after_the_end_nothing_is_taken_or_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 0.01)
+    desk = Desk()
+
+    desk.protocol.data_received(headers(2))
+    told = desk.told()
+    desk.protocol.data_received(questions(200))
+    await pass_turns()
+    desk.protocol.tick()
+    desk.protocol.close_softly()
+    await asyncio.sleep(0.05)
+
+    assert told == ["GOAWAY 1 PROTOCOL_ERROR"]
+    assert desk.told() == []
+    assert desk.asked == []
+    assert desk.transport.calls[0] == "eof"
+    assert "abort" in desk.transport.calls
+
+
+async def test_a_transport_that_is_closing_is_left_alone() -> None:
+    desk = Desk()
+    desk.transport.closing = True
+
+    desk.protocol.data_received(questions(1))
+    desk.protocol.pause_writing()
+    desk.protocol.resume_writing()
+
+    assert desk.told() == []
+    assert "resume" not in desk.transport.calls
+
+
+async def test_a_connection_that_is_lost_does_nothing_any_more() -> None:
+    desk = Desk()
+    desk.protocol.data_received(questions(200))
+
+    desk.protocol.connection_lost(None)
+    await asyncio.sleep(0)
+    desk.protocol.close_now()
+    desk.protocol.pause_writing()
+    desk.protocol.resume_writing()
+    desk.protocol.abort()
+
+    assert desk.asked == []
+    assert desk.faults == [""]
+    assert desk.transport.calls == ["pause"]
