@@ -32,11 +32,11 @@ class _Block:
 
     __slots__ = ("flags", "parts", "size", "stream_id")
 
-    def __init__(self, flags: int, stream_id: int, part: bytes) -> None:
+    def __init__(self, flags: int, stream_id: int) -> None:
         self.flags = flags
         self.stream_id = stream_id
-        self.parts = [part]
-        self.size = len(part)
+        self.parts: list[bytes] = []
+        self.size = 0
 
 
 class FrameReader:
@@ -89,7 +89,8 @@ class FrameReader:
                 if flags & END_HEADERS:
                     yield kind, flags, stream_id, payload
                 else:
-                    self._block = _Block(flags, stream_id, payload)
+                    self._block = _Block(flags, stream_id)
+                    self._collect(self._block, payload)
             else:
                 yield kind, flags, stream_id, payload
         self._rest = data[at:] if at < end else b""
@@ -113,15 +114,18 @@ class FrameReader:
             raise Fault(ErrorCode.PROTOCOL_ERROR, "CONTINUATION of nothing")
         if kind != Type.CONTINUATION or stream_id != block.stream_id:
             raise Fault(ErrorCode.PROTOCOL_ERROR, "a header block was not continued")
+        self._collect(block, part)
+        if not flags & END_HEADERS:
+            return None
+        self._block = None
+        return Type.HEADERS, block.flags | END_HEADERS, stream_id, b"".join(block.parts)
+
+    def _collect(self, block: _Block, part: bytes) -> None:
         block.parts.append(part)
         block.size += len(part)
         limits = self._limits
         if len(block.parts) > limits.continuations + 1 or block.size > limits.header_bytes:
             raise Fault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
-        if not flags & END_HEADERS:
-            return None
-        self._block = None
-        return Type.HEADERS, block.flags | END_HEADERS, stream_id, b"".join(block.parts)
 
 
 def _fragment(flags: int, payload: bytes) -> bytes:

@@ -162,6 +162,7 @@ def test_any_octets_are_an_answer(coded: bytes, starts_well: bool) -> None:  # n
         b"\x00\x7f",  # a length is cut short
         b"\x00\x7f\xff\xff\xff\xff\x0f",  # a length is too long
         b"\x00\x01a\x7f\xff\xff\xff\x7f",  # and one that is only large
+        b"\x00\x01a\x7f\x80\x80\x80\x80\x00" + b"v" * 127,  # or written at too great length
         b"\x00\x81\xff\x01b",  # a name that is no Huffman code: eight bits of padding
         b"\x00\x01a\x81\xff",  # such a value
         b"\x5f\x81\xff",  # such a value that is read
@@ -169,7 +170,7 @@ def test_any_octets_are_an_answer(coded: bytes, starts_well: bool) -> None:  # n
         b"\x3f\xe1\x1f",  # a table of 4,096
         b"\x82\x20",  # late
     ],
-    ids=bytes.hex,
+    ids=lambda coded: coded.hex()[:20],
 )
 def test_what_cannot_be_decoded_is_a_fault(coded: bytes) -> None:
     assert outcome(blocks(), coded) == "COMPRESSION_ERROR"

@@ -60,7 +60,7 @@ def test_every_octet_as_an_end(octet: int) -> None:
     """
     Padding is the beginning of the code for EOS, and shorter than an octet (RFC 7541 5.2).
     """
-    for before in (b"", b"\x1f", b"\xff\xff"):
+    for before in (b"", b"\x1f", b"\xff\xff", bytes(5)):
         coded = before + bytes([octet])
 
         assert is_well_formed(coded) == is_good_value(coded)

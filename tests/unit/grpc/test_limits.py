@@ -217,6 +217,14 @@ def test_the_octets_of_a_block_are_counted() -> None:
     assert peer.fault == CALM
 
 
+def test_the_octets_of_its_first_piece_are_counted() -> None:
+    peer = Peer(limits=Limits(header_bytes=400))
+
+    peer.send(frame(Type.HEADERS, END_STREAM, 1, bytes(401)))
+
+    assert peer.fault == CALM
+
+
 LONG = [("x-long", "v" * 500)] * 3
 
 

@@ -319,6 +319,7 @@ SETTINGS = [
     Row("6.5.2", "ENABLE_PUSH 2", settings((2, 2)), PROTOCOL),
     Row("6.5.2", "INITIAL_WINDOW_SIZE 2^31 - 1", settings((4, 2**31 - 1)), ["SETTINGS ACK"]),
     Row("6.5.2", "INITIAL_WINDOW_SIZE 2^31", settings((4, 2**31)), FLOW),
+    Row("6.5.2", "even if it is said otherwise at once", settings((4, 2**31), (4, 5)), FLOW),
     Row("6.5.2", "MAX_FRAME_SIZE 2^14", settings((5, 2**14)), ["SETTINGS ACK"]),
     Row("6.5.2", "MAX_FRAME_SIZE 2^24 - 1", settings((5, 2**24 - 1)), ["SETTINGS ACK"]),
     Row("6.5.2", "MAX_FRAME_SIZE 2^14 - 1", settings((5, 2**14 - 1)), PROTOCOL),

@@ -105,6 +105,23 @@ def test_when_no_rule_fits_all_were_tried() -> None:
     assert reason_of(found) is Reason.NOBODY_ADMITTED
 
 
+def test_a_rule_that_may_not_judge_an_ambiguous_target_says_so() -> None:
+    text = """
+    version: 1
+    any_targets: files.example.com
+    rules:
+      - { name: everywhere, allow: anonymous }
+      - { name: files, match: { hosts: files.example.com }, allow: anonymous }
+    """
+    asked = request(target="/a%2Fb", host="files.example.com")
+    found = explain(parse_policy(text).policy, asked, caller=NO_CREDENTIAL, now=NOW)
+
+    assert [(step.mismatches, step.decides) for step in found.steps] == [
+        (("target is ambiguous, and the rule is not only about any_targets",), False),
+        ((), True),
+    ]
+
+
 def test_a_request_that_is_refused_before_any_rule_has_no_steps() -> None:
     found = explained("allow: user", asked=request(target="//"))
 

@@ -141,6 +141,12 @@ def test_patterns_that_are_refused(text: str) -> None:
         HostPattern.parse(text)
 
 
+@pytest.mark.parametrize("text", ["[:::]", "[1:2]", "[.]"])
+def test_an_address_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"^expected an address instead of "):
+        HostPattern.parse(text)
+
+
 @pytest.mark.parametrize(
     ("pattern", "host", "fits"),
     [

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 import pytest
+import re2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -204,6 +205,7 @@ def test_a_request_without_a_host_fits_only_rules_that_name_none() -> None:
         *("api.example.com\n", "api.example.com\nx", "api example.com", " api.example.com", "a b"),
         *("user@api.example.com", "api.example.com:", "api.example.com:x", "api..example.com"),
         *("*.example.com", "\udcff", "\u212a", "api.example.com/", "[::1", "-", "."),
+        *("[:::]", "[1:2]"),
     ],
 )
 def test_a_host_that_readers_could_take_for_two_is_refused(host: str) -> None:
@@ -332,6 +334,34 @@ def test_shadow_rules_that_fit_are_collected_for_the_default_as_well() -> None:
         ("one", Exposure.INTERNAL),
         ("two", Exposure.INTERNAL),
     ]
+
+
+class Exhausted:
+    """A set that ran out of memory: it fits nothing, not even what fits everything."""
+
+    def Match(self, _: bytes) -> None:  # noqa: N802 - RE2's own name
+        """Fit nothing."""
+
+
+def test_a_set_that_ran_out_of_memory_lets_nobody_in() -> None:
+    """
+    The default could let users in, and a rule further up may have been one that denies.
+    """
+    found = policy(rule())
+    found._set = Exhausted()  # noqa: SLF001 - no request is known that does it
+
+    assert Refusal(Reason.INTERNAL_ERROR, detail="the rules could not be matched") == found.match(
+        request()
+    )
+
+
+def test_more_than_can_be_compiled_is_refused_before_it_is_tried() -> None:
+    long = Selector(
+        hosts=(HostPattern.parse("a" * 250),) * 300, paths=(PathTemplate.parse("/a"),) * 300
+    )
+
+    with pytest.raises(re2.error, match="too many"):
+        policy(rule(selector=long))
 
 
 def test_a_thousand_rules_are_told_apart() -> None:
