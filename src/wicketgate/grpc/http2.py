@@ -140,7 +140,10 @@ class Connection:
             self._tells_table_size = False
         self._exchange.answer(request, headers, message, trailers)
         if self._exchange.sender.pending_bytes > self._limits.pending_bytes:
-            self.give_up(ErrorCode.ENHANCE_YOUR_CALM, "answers are not read")
+            try:
+                self._exchange.reset(stream_id, ErrorCode.ENHANCE_YOUR_CALM)
+            except Fault as fault:
+                self.fault = fault
 
     def data_to_send(self) -> bytes:
         """Return the bytes for the peer, once."""

@@ -34,7 +34,8 @@ class Limits:
         glitches: Frames that carry nothing forward (SETTINGS, PING, PRIORITY, empty
             DATA, unknown types), at once. CVE-2019-9512, -9515, -9518.
         glitches_per_second: ... and lasting, on top of those that belong to requests.
-        pending_bytes: Answers that the peer's flow control holds back.
+        pending_bytes: Answers that the peer's flow control holds back. Any more are not
+            given, their streams are reset instead.
         greeting_seconds: From the connection to the peer's first SETTINGS.
         stream_seconds: From a stream's HEADERS to the last of its answer, so that
             nothing is held for a peer that neither finishes asking nor takes the answer.
@@ -52,6 +53,6 @@ class Limits:
     resets_per_second: float = 1_000.0
     glitches: int = 1_000
     glitches_per_second: float = 100.0
-    pending_bytes: int = 16 * MEBIBYTE
+    pending_bytes: int = 64 * MEBIBYTE
     greeting_seconds: float = 10.0
     stream_seconds: float = 60.0

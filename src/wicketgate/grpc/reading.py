@@ -121,11 +121,12 @@ class FrameReader:
         return Type.HEADERS, block.flags | END_HEADERS, stream_id, b"".join(block.parts)
 
     def _collect(self, block: _Block, part: bytes) -> None:
-        block.parts.append(part)
         block.size += len(part)
         limits = self._limits
-        if len(block.parts) > limits.continuations + 1 or block.size > limits.header_bytes:
+        if len(block.parts) > limits.continuations or block.size > limits.header_bytes:
+            self._block = None
             raise Fault(ErrorCode.ENHANCE_YOUR_CALM, "a header block is too long")
+        block.parts.append(part)
 
 
 def _fragment(flags: int, payload: bytes) -> bytes:

@@ -239,12 +239,20 @@ def test_a_waiting_answer_is_dropped_with_its_stream() -> None:
     assert not any(peer.connection.kept[what] for what in ("answers", "windows", "streams"))
 
 
-def test_answers_that_are_not_read_end_the_connection() -> None:
-    peer = Peer(limits=Limits(pending_bytes=99))
+def test_answers_that_there_is_no_room_for_are_not_given() -> None:
+    """
+    The others on that connection are; a peer that goes on like this is ended.
+    """
+    peer = Peer(limits=Limits(pending_bytes=99, resets=2, resets_per_second=0))
     peer.send(settings((Setting.INITIAL_WINDOW_SIZE, 0)) + FIRST)
 
     assert peer.tell(ask(3, bytes(99))) == ["HEADERS 3"]
-    assert peer.tell(ask(5, b"x")) == ["HEADERS 5", "GOAWAY 5 ENHANCE_YOUR_CALM"]
+    assert peer.tell(ask(5, b"x")) == ["HEADERS 5", "RST 5 ENHANCE_YOUR_CALM"]
+    assert peer.connection.kept["answers"] == 99
+    assert peer.tell(window_update(3, 1)) == ["DATA 3 1"]
+    assert peer.tell(ask(7, b"x")) == ["HEADERS 7"]
+    told = peer.tell(ask(9, b"x"), ask(11, b"x"))
+    assert told[-1] == "GOAWAY 11 ENHANCE_YOUR_CALM"
 
 
 def test_the_table_s_size_is_said_again_whenever_it_may_have_changed() -> None:
