@@ -13,7 +13,8 @@ class ConnectionTelemetry:
         )
         self._faults = Counter(
             "wicketgate_connection_faults",
-            "Connections that were ended for what the peer did, by HTTP/2 error code.",
+            "Connections that were ended for what the peer did, by HTTP/2 error code;"
+            " lost: it gave no sign of life.",
             ("code",),
             registry=registry,
         )
@@ -23,7 +24,11 @@ class ConnectionTelemetry:
         self._open.inc()
 
     def closed(self, fault: str) -> None:
-        """Count one less; `fault` is an error code's name, empty when there was none."""
+        """Count one less.
+
+        Args:
+            fault: An error code's name, or ``lost``; empty when the connection ended well.
+        """
         self._open.dec()
         if fault:
             self._faults.labels(fault).inc()
