@@ -128,12 +128,15 @@ async def test_binaries_that_only_root_can_reach_are_copied(tmp_path: Path) -> N
 
 
 async def test_one_that_cannot_start_says_why(tmp_path: Path) -> None:
+    # As deep as it is in the wheel: an unprivileged copy takes what is around it.
+    programs = tmp_path / "package" / "installed" / "bin"
+    programs.mkdir(parents=True)
     for name in ("postgres", "initdb"):
-        program = tmp_path / name
+        program = programs / name
         program.write_text("#!/bin/sh\necho no luck >&2\nexit 3\n")
         program.chmod(0o755)
 
-    postgres = EmbeddedPostgres(tmp_path)
+    postgres = EmbeddedPostgres(programs)
     with pytest.raises(EnvironmentFaultError, match=r"(?s)initdb ended with status \d+.*"):
         await postgres.__aenter__()
 
