@@ -7,6 +7,7 @@ and whoever does not read its answers is not read from.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Final, Protocol, cast
 
 from wicketgate.grpc.calls import Calls
@@ -231,7 +232,9 @@ class WireProtocol(asyncio.Protocol):
         self._has_hung_up = True
         self._calls.cancel_all()
         if transport.can_write_eof():
-            transport.write_eof()
+            # A peer that is gone already has no half to close.
+            with suppress(OSError):
+                transport.write_eof()
         else:
             transport.close()
         self._loop.call_later(LINGER_SECONDS, transport.abort)
