@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UPGRADE ?=
 LONG ?=
+CASES ?=
+OUT ?=
 
 BIN := .venv/bin
 STAMP := .venv/.stamp
@@ -86,8 +88,8 @@ proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
 		echo "proto-check: src/wicketgate/_gen differs from protos/; run 'make proto' and commit" >&2; \
 		exit 1; }
 
-bench: $(STAMP) ## Measure what a Check, a policy and a webhook delivery cost (Linux); LONG=--long takes its time
-	@$(BIN)/python benchmarks/check_cost.py
+bench: $(STAMP) ## Measure what everything costs (Linux); CASES="server envoy", LONG=--long, OUT=FILE
+	@$(BIN)/python benchmarks/bench.py $(CASES) $(LONG) $(if $(OUT),--json $(OUT))
 	@$(BIN)/python benchmarks/policy_cost.py
 	@$(BIN)/python benchmarks/delivery_rate.py $(LONG)
 

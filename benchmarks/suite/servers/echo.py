@@ -1,6 +1,6 @@
 """A ``grpc.aio`` server that answers every Check with the same bytes: what gRPC alone costs.
 
-python benchmarks/bare_server.py PORT ANSWER_IN_HEX
+python -m suite.servers.echo PORT ANSWER_IN_HEX
 """
 
 import asyncio

@@ -1,0 +1,48 @@
+"""Runs cases, one after another, and keeps what they found out.
+
+A case whose server answers wrongly is void: it has no numbers, and the suite fails.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from suite.bench import Bench
+from suite.cases import server
+from suite.load.generator import VoidError
+from suite.result import Result, Row
+from wicketgate.errors import EnvironmentFaultError
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A case: what it is about, and how it is run. `run` raises `VoidError`."""
+
+    title: str
+    run: Callable[[Bench], Awaitable[list[Row]]]
+
+
+CASES: Final[Mapping[str, Case]] = {
+    "server": Case(server.TITLE, server.run),
+}
+
+
+async def run_cases(
+    names: Iterable[str], bench: Bench, *, cases: Mapping[str, Case] = CASES
+) -> list[Result]:
+    """Run the named cases."""
+    return [await _run(name, cases[name], bench) for name in names]
+
+
+async def _run(name: str, case: Case, bench: Bench) -> Result:
+    bench.report(f"-- {name}: {case.title}")
+    result = Result(name, case.title)
+    started = time.monotonic()
+    try:
+        result.rows = await case.run(bench)
+    except (VoidError, EnvironmentFaultError) as error:
+        result.void = str(error)
+        bench.report(f"VOID: {error}")
+    result.seconds = time.monotonic() - started
+    return result

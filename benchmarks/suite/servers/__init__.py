@@ -1,0 +1,1 @@
+"""What is measured, and its yardsticks, each a process."""
