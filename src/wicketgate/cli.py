@@ -20,6 +20,7 @@ from wicketgate.settings import (
     DatabaseSettings,
     Process,
     SyncSettings,
+    Transport,
     WebhooksSettings,
     settings_of,
 )
@@ -158,6 +159,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     local.add_argument(
         "--tour", action="store_true", help="run a scripted tour, print a table, and exit"
+    )
+    local.add_argument(
+        "--transport",
+        choices=[each.value for each in Transport],
+        default=Transport.WIRE.value,
+        help="the gate's implementation of gRPC (default: wire)",
     )
     local.add_argument("--envoy", metavar="FILE", help="the Envoy binary to use")
     local.set_defaults(run=_local)
@@ -301,7 +308,9 @@ def _local(parsed: argparse.Namespace) -> int:
     except ModuleNotFoundError as error:
         _complain(f"{error.name} is missing; install it with: pip install 'wicketgate[local]'")
         return 1
-    return asyncio.run(run_local(tour=parsed.tour, envoy=parsed.envoy))
+    return asyncio.run(
+        run_local(tour=parsed.tour, transport=Transport(parsed.transport), envoy=parsed.envoy)
+    )
 
 
 def _event(parsed: argparse.Namespace) -> int:

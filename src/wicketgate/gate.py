@@ -8,7 +8,6 @@ transport would become a gRPC error, and what Envoy does with those is up to
 """
 
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -160,18 +159,19 @@ class Gate:
         answer = self._responses.serialise(
             verdict, decision_id=decision_id, is_grpc=request is not None and request.is_grpc
         )
-        # A full disk or a closed pipe must not close the mesh.
-        with suppress(Exception):
-            elapsed = self._timer() - started
+        # A full disk or a closed pipe must not close the mesh. To suppress() takes 0.5 µs.
+        try:  # noqa: SIM105
             self._recorder.record(
                 record_of(
                     verdict,
                     request,
                     decision_id=decision_id,
-                    seconds=elapsed,
-                    replay=self._replay(verdict, request),
+                    seconds=self._timer() - started,
+                    replay=None if self._replays is None else self._replay(verdict, request),
                 )
             )
+        except Exception:  # noqa: BLE001, S110 - there is nobody left to tell
+            pass
         return answer
 
     def _replay(self, verdict: Verdict, request: HttpRequest | None) -> Replay | None:

@@ -306,7 +306,7 @@ async def outputs(each: Scenario, detail: DecisionDetail) -> Outputs:
     stream = io.StringIO()
     telemetry = Telemetry(
         make_log(stream, level="debug"),
-        decisions=make_log(stream, level="debug"),
+        decisions=stream,
         decision_log=DecisionLog.ALL,
         clock=lambda: NOW,
     )

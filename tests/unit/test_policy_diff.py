@@ -64,14 +64,13 @@ def check_request(asked: HttpRequest) -> bytes:
 def log_of(requests: Iterable[HttpRequest], *, policy: str = OLD, replays: bool = True) -> str:
     """Return what a gate logs that judges these requests now."""
     stream = io.StringIO()
-    log = make_log(stream, level="info")
     parsed = parse_policy(policy)
     by = judge(named=(billing_token(scopes=frozenset({"jobs"})),), always_identify=True)
     gate = Gate(
         rulebook=Rulebook(by, parsed.policy, parsed.claims),
         keys=FakeKeys(keys()),
         responses=Responses(IdentityHeaders()),
-        recorder=Telemetry(log, decisions=log),
+        recorder=Telemetry(make_log(stream, level="info"), decisions=stream),
         clock=lambda: NOW,
         timer=count().__next__,
         decision_ids=(f"test-{number}" for number in count(1)),

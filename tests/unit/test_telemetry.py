@@ -68,7 +68,7 @@ def logging(
     """Return telemetry that logs to `stream`."""
     return Telemetry(
         make_log(stream, level=level),
-        decisions=make_log(stream, level="info"),
+        decisions=stream,
         decision_log=decision_log,
         clock=lambda: CLOCK,
     )

@@ -67,7 +67,7 @@ async def run_authz(
     stream = LossyStream(log_stream.fileno())
     telemetry = Telemetry(
         make_log(stream, level=settings.log_level),
-        decisions=make_log(stream, level="info"),
+        decisions=stream,
         decision_log=settings.decision_log,
     )
     capture_library_logs(telemetry.log)

@@ -153,6 +153,17 @@ def _decision(case: "_Case", match: Match) -> Decision:
 class _Case:
     """One request, and who sent it; the credential is verified at most once."""
 
+    __slots__ = (
+        "_always_identify",
+        "_cookies",
+        "_now",
+        "_request",
+        "_revocations",
+        "_service",
+        "_verified",
+        "_verify_anew",
+    )
+
     def __init__(
         self,
         request: HttpRequest,
@@ -269,8 +280,8 @@ class _Case:
             rule,
             carries_service_token=self._service is not None,
             set_headers=headers.set if headers else (),
-            removed_headers=(*rule.removed_headers, *(headers.missing if headers else ())),
-            cookie=self._cookie(rule),
+            removed_headers=rule.removed_headers + (headers.missing if headers else ()),
+            cookie=self._cookie(rule) if rule.credentials is not None else None,
             template=match.template.text if match.template else "",
             caller=self._known_caller(),
         )
@@ -329,10 +340,10 @@ def _verify(
     credential: Credential | Reason, verifier: TokenVerifier, keys: KeySet, now: float
 ) -> Verified:
     match credential:
+        case BearerToken():
+            return verifier.verify(credential.token, keys=keys, now=now)
         case NoCredential() | Reason():
             return credential
-        case BearerToken(token):
-            return verifier.verify(token, keys=keys, now=now)
         case CookieTokens(tokens):
             return _verify_all(tokens, verifier, keys, now)
         case _:

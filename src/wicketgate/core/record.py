@@ -1,13 +1,14 @@
 """What is kept of a decision: an allowlist of fields, so there is nothing to redact."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from enum import StrEnum
 from typing import Final, assert_never
 
 from wicketgate.core.replay_record import Replay
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.value import value
 from wicketgate.core.verdict import (
     Allow,
     Anonymous,
@@ -45,7 +46,7 @@ class DecisionDetail(StrEnum):
     """Also what another policy would need to judge it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Record:
     """One decision, as logs and metrics may know it.
 
@@ -65,6 +66,7 @@ class Record:
         replay: What another policy would need; `None` unless it was asked for.
     """
 
+    _: KW_ONLY
     decision_id: str
     request_id: str
     verdict: str

@@ -10,12 +10,14 @@ CVE-2021-32779, CVE-2026-26205 and CVE-2026-32811.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, field
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from wicketgate.core.value import value
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@value
 class HttpRequest:
     """One HTTP request as Envoy describes it.
 
@@ -29,6 +31,7 @@ class HttpRequest:
         source_principal: The client certificate's identity, empty without mTLS.
     """
 
+    _: KW_ONLY
     method: str = "GET"
     host: str = ""
     target: str = "/"

@@ -78,7 +78,7 @@ class ServiceTokens:
     def recognise(self, token: str) -> ServiceToken | None:
         """Return the service token that `token` is, comparing in constant time."""
         # A configured token never has two dots, so a JWT need not be hashed.
-        if token.count(".") == _JWT_DOTS:
+        if not self._tokens or token.count(".") == _JWT_DOTS:
             return None
         digest = sha256(token.encode("utf-8", "surrogatepass")).digest()
         matches = [known for known in self._tokens if compare_digest(digest, known.digest)]

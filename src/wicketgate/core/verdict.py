@@ -9,16 +9,17 @@ from wicketgate.core.policy.rule import Rule
 from wicketgate.core.reason import Reason
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.token import MissingKey
+from wicketgate.core.value import value
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class User:
     """A Clerk user, let in by a session token."""
 
     claims: Claims
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Service:
     """An internal service, let in by a service token."""
 
@@ -41,7 +42,7 @@ Caller = ServiceToken | Verified
 """Who asks, as far as the credential tells: also why it does not."""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Shadow:
     """What a shadow rule would have said.
 
@@ -54,7 +55,7 @@ class Shadow:
     reason: Reason | None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Allow:
     """Let the request pass.
 
@@ -81,7 +82,7 @@ class Allow:
     caller: Caller | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Deny:
     """Refuse the request.
 
@@ -104,7 +105,7 @@ class Deny:
     caller: Caller | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NeedKey:
     """Fetch the key `kid` and ask again; these are the denials if that is of no use.
 

@@ -16,6 +16,10 @@ READ: Final = frozenset(
 ENTRY_OVERHEAD: Final = 32
 """What a field counts beside its octets (RFC 9113 section 6.5.2)."""
 
+LONGEST_KEPT: Final = 256
+"""Octets of a value that are kept while its stream is open, which flow control does not
+bound. No method, timeout or encoding is as long, so what is cut is none of them."""
+
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
 _BAD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]\Z")
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
@@ -71,8 +75,10 @@ class Fields:
         return copied
 
     def add(self, name: bytes, value: bytes) -> None:
-        """Take a field."""
+        """Take a field; of a list that is too long already, no more than its size."""
         self.size += len(name) + len(value) + ENTRY_OVERHEAD
+        if self.size > self._max_bytes:
+            return
         if _BAD_VALUE.search(value):
             self._wrong = "a field value holds what no value may hold"
         if name in READ:
@@ -87,7 +93,8 @@ class Fields:
     def add_unread(self, name: bytes, size: int) -> None:
         """Take a field of no interest, whose value is well formed and was not decoded."""
         self.size += len(name) + size + ENTRY_OVERHEAD
-        self._add_name(name)
+        if self.size <= self._max_bytes:
+            self._add_name(name)
 
     def head(self) -> Head:
         """Return what they say.
@@ -107,11 +114,11 @@ class Fields:
             self._wrong = "content-length is not a number"
         self._judge()
         return Head(
-            method or b"",
-            path or b"",
-            read.get(b"content-type", b""),
-            read.get(b"grpc-timeout", b""),
-            read.get(b"grpc-encoding", b""),
+            (method or b"")[:LONGEST_KEPT],
+            (path or b"")[:LONGEST_KEPT],
+            read.get(b"content-type", b"")[:LONGEST_KEPT],
+            read.get(b"grpc-timeout", b"")[:LONGEST_KEPT],
+            read.get(b"grpc-encoding", b"")[:LONGEST_KEPT],
             None if length is None else int(length),
         )
 

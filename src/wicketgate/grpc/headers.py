@@ -9,6 +9,7 @@ last: the part before it is remembered, and only the rest is read. Until then, t
 Source: RFC 7541 section 4.2; RFC 9113 section 4.3.
 """
 
+from bisect import bisect_left
 from typing import Final
 
 from hpack import Decoder, HPACKError
@@ -106,10 +107,8 @@ class RequestBlocks:
         try:
             for name, value in decoder.decode(block, raw=True):
                 fields.add(bytes(name), bytes(value))
-        except HPACKError as error:
-            raise Fault(_BROKEN, str(error)) from None
-        # hpack raises these, too, for what is cut short.
-        except (IndexError, ValueError) as error:
+        # hpack raises the others, too, for what is cut short; its messages quote the peer.
+        except (HPACKError, IndexError, ValueError) as error:
             raise Fault(_BROKEN, type(error).__name__) from None
         if self._is_settled and decoder.header_table_size == 0:
             # From here on a block carries no state.
@@ -130,9 +129,9 @@ class RequestBlocks:
     def _learn(self, block: bytes, ends: list[int]) -> None:
         """Keep as the prefix what this block and the one before have in common."""
         before, self._previous = self._previous, block
-        for end in reversed(ends):
-            if before.startswith(block[:end]):
-                self._prefix, self._trust = block[:end], TRUSTED
-                self._prefix_fields = Fields(self._max_bytes)
-                read(self._prefix, 0, self._prefix_fields, self._cache.texts)
-                return
+        # Where the one no longer begins as the other does, it never does again.
+        number = bisect_left(ends, 1, key=lambda end: not before.startswith(block[:end]))
+        if number:
+            self._prefix, self._trust = block[: ends[number - 1]], TRUSTED
+            self._prefix_fields = Fields(self._max_bytes)
+            read(self._prefix, 0, self._prefix_fields, self._cache.texts)

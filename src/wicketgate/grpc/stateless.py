@@ -127,7 +127,8 @@ def _decoded(coded: bytes) -> bytes:
     try:
         return decode_huffman(coded)
     except HPACKError as error:
-        raise Fault(_BROKEN, str(error)) from None
+        # Its message quotes the peer.
+        raise Fault(_BROKEN, type(error).__name__) from None
 
 
 def _static(index: int) -> tuple[bytes, bytes]:

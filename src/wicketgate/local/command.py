@@ -16,6 +16,7 @@ from wicketgate.local.runtime_file import announced
 from wicketgate.local.stack import LocalStack
 from wicketgate.local.table import Table
 from wicketgate.local.tour import run_tour
+from wicketgate.settings import Transport
 
 INTERRUPTED: Final = 130
 """The status of a program that SIGINT ended, as shells count it."""
@@ -48,11 +49,12 @@ Ctrl-C stops everything.
 """
 
 
-async def run_local(*, tour: bool, envoy: str | None) -> int:
+async def run_local(*, tour: bool, transport: Transport, envoy: str | None) -> int:
     """Run the local stack.
 
     Args:
         tour: Run the tour and stop, instead of waiting for Ctrl-C.
+        transport: The gate's implementation of gRPC.
         envoy: The Envoy binary; `None` finds one.
 
     Returns:
@@ -68,6 +70,7 @@ async def run_local(*, tour: bool, envoy: str | None) -> int:
     with _signals_cancel():
         try:
             async with LocalStack(
+                transport=transport,
                 envoy=envoy,
                 policy=policy,
                 webhooks=True,

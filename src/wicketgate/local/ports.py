@@ -1,24 +1,44 @@
-"""Ports that were free a moment ago.
+"""Ports for programs that must be told theirs beforehand.
 
-A port is taken, noted and given back, so another process may be quicker; there
-is no other way to tell a port to a program that must know it beforehand.
+Linux lets a program listen on a port that somebody has bound and does not listen
+on, if both say ``SO_REUSEADDR``, as servers do; and it gives such a port to nobody
+who asks for any. So a port can be held for a program. Elsewhere a port is taken,
+noted and given back, and another process may be quicker.
+
+Source: socket(7), ``SO_REUSEADDR``.
 """
 
 import socket
-from contextlib import ExitStack
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 LOOPBACK: Final = "127.0.0.1"
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Return `count` different TCP ports that nobody listens on."""
+@contextmanager
+def held_ports(count: int) -> Iterator[tuple[int, ...]]:
+    """Hold `count` different TCP ports of loopback, on which nobody listens yet.
+
+    Until the context ends, only a program that is told one of them gets it.
+    """
     with ExitStack() as stack:
         # All are held until the last is found, or one could be found twice.
         sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
+            each.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             each.bind((LOOPBACK, 0))
-        return tuple(each.getsockname()[1] for each in sockets)
+        ports = tuple(each.getsockname()[1] for each in sockets)
+        if sys.platform != "linux":
+            stack.close()
+        yield ports
+
+
+def free_ports(count: int) -> tuple[int, ...]:
+    """Return `count` different TCP ports that were free a moment ago."""
+    with held_ports(count) as ports:
+        return ports
 
 
 def port_of(bound: object) -> int:

@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import TracebackType
@@ -21,7 +21,7 @@ from typing import Final, Self
 
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.local.child import TAIL_LINES, ChildProcess
-from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.postgres_binaries import copy_installation, find_postgres, is_open_to_all
 
 START_SECONDS: Final = 20.0
@@ -78,6 +78,7 @@ class EmbeddedPostgres:
         self._password = secrets.token_hex(16)
         self._temporary: TemporaryDirectory[str] | None = None
         self._child: ChildProcess | None = None
+        self._held = ExitStack()
 
     @property
     def url(self) -> str:
@@ -169,7 +170,7 @@ class EmbeddedPostgres:
     async def _prepare(self) -> None:
         self._temporary = TemporaryDirectory(prefix="wicketgate-postgres-", dir=self._parent)
         self.directory = Path(self._temporary.name)
-        (self.port,) = free_ports(1)
+        (self.port,) = self._held.enter_context(held_ports(1))
         uid, gid = _unprivileged()
         binaries = self._binaries or find_postgres()
         if os.geteuid() == _ROOT:
@@ -214,6 +215,7 @@ class EmbeddedPostgres:
         try:
             await self.stop()
         finally:
+            self._held.close()
             if self._temporary is not None:
                 self._temporary.cleanup()
 

@@ -21,9 +21,10 @@ from wicketgate.local.child import ChildProcess
 from wicketgate.local.clerk import ClerkDouble
 from wicketgate.local.envoy import EnvoyProcess, envoy_version, find_envoy
 from wicketgate.local.envoy_config import AS_SHIPPED, EnvoyOptions, envoy_document, render_config
-from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.upstream import EchoUpstream
 from wicketgate.local.webhook_stack import WebhookStack, clean_environment
+from wicketgate.settings import Transport
 
 ORIGIN: Final = "http://localhost:3000"
 """The front end: the authorized party of the tokens and the CORS origin of envoy.yaml."""
@@ -65,6 +66,7 @@ class LocalStack:
     def __init__(
         self,
         *,
+        transport: Transport,
         environment: Mapping[str, str] | None = None,
         envoy: str | None = None,
         options: EnvoyOptions = AS_SHIPPED,
@@ -76,6 +78,7 @@ class LocalStack:
         """Prepare the stack.
 
         Args:
+            transport: The gate's implementation of gRPC.
             environment: Settings of the gate to add or replace; an empty value
                 unsets one.
             envoy: The Envoy binary; see `find_envoy`.
@@ -86,6 +89,7 @@ class LocalStack:
             report: Told what is being started.
         """
         self.service_token = secrets.token_hex(32)
+        self._transport = transport
         self._overrides = environment or {}
         self._envoy_override = envoy
         self._options = options
@@ -131,10 +135,10 @@ class LocalStack:
                 report=self._report,
             )
             self.webhooks = await stack.enter_async_context(half)
-        checks, gate_admin, edge, internal, envoy_admin = free_ports(5)
+        checks, gate_admin, edge, internal, envoy_admin = stack.enter_context(held_ports(5))
         settings = self._settings(directory, checks=checks, admin=gate_admin)
         self.gate_admin = f"http://{LOOPBACK}:{gate_admin}"
-        self._report("starting wicketgate authz ...")
+        self._report(f"starting wicketgate authz with the transport {self._transport} ...")
         command = (sys.executable, "-m", "wicketgate", "authz")
         self.gate = ChildProcess(
             "wicketgate", command, directory=directory, environment=clean_environment() | settings
@@ -180,6 +184,7 @@ class LocalStack:
             "CLERK_JWKS_URL": self.clerk.jwks_url,
             "CLERK_AUTHORIZED_PARTIES": ORIGIN,
             "SERVICE_AUTH_TOKEN": self.service_token,
+            "WICKETGATE_TRANSPORT": self._transport,
             "WICKETGATE_AUTHZ_ADDRESS": f"{LOOPBACK}:{checks}",
             "WICKETGATE_ADMIN_ADDRESS": f"{LOOPBACK}:{admin}",
             "WICKETGATE_JWKS_CACHE_FILE": str(directory / "jwks.json"),

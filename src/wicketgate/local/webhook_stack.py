@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Identifier
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.local.child import ChildProcess
 from wicketgate.local.clerk import SECRET_KEY, ClerkDouble
-from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.postgres import EmbeddedPostgres
 from wicketgate.local.webhook_sender import Endpoint
 
@@ -119,7 +119,7 @@ class WebhookStack:
             self.database, self.database_url = None, self._given_url
             self.schema = f"wicketgate_local_{secrets.token_hex(4)}"
             stack.push_async_callback(self._drop_schema)
-        port, admin_port = free_ports(2)
+        port, admin_port = stack.enter_context(held_ports(2))
         url = f"http://{LOOPBACK}:{port}{_PATH}"
         self.admin = f"http://{LOOPBACK}:{admin_port}"
         self.endpoints = (Endpoint(url, new_secret()), Endpoint(url, new_secret()))

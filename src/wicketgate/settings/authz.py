@@ -21,10 +21,10 @@ from wicketgate.settings.values import LogLevel, count_between, list_of, word_of
 class Transport(StrEnum):
     """The implementation of gRPC that answers Envoy."""
 
-    GRPCIO = "grpcio"
-    """The reference."""
     WIRE = "wire"
     """Our own HTTP/2."""
+    GRPCIO = "grpcio"
+    """The reference."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -126,8 +126,8 @@ SETTINGS: Final = (
     ),
     Setting(
         name="WICKETGATE_TRANSPORT",
-        meaning="The gRPC implementation: `grpcio`, or `wire`, our own.",
-        default="grpcio",
+        meaning="The gRPC implementation: `wire`, our own, or `grpcio`.",
+        default="wire",
         example="grpcio",
     ),
     Setting(

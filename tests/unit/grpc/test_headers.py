@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tokens import bounded
 from unit.grpc.peer import PLAIN, Field, block
 from wicketgate.grpc.faults import Fault, MalformedError
-from wicketgate.grpc.head import Head
+from wicketgate.grpc.head import LONGEST_KEPT, Head
 from wicketgate.grpc.headers import LONGEST_REMEMBERED, TRUSTED, HeaderCache, RequestBlocks
 
 NAMES = st.sampled_from(
@@ -334,7 +334,7 @@ def test_long_texts_are_not_remembered() -> None:
     for letter in "xyz":
         head = outcome(reader, block(*PLAIN, ("grpc-encoding", letter * 900), huffman=True))
         assert isinstance(head, Head)
-        assert head.encoding == letter.encode() * 900
+        assert head.encoding == letter.encode() * LONGEST_KEPT
         sizes.append(len(cache.texts))
 
     assert len(set(sizes)) == 1

@@ -5,9 +5,10 @@ The operator writes it beside the route, in Envoy's ``context_extensions``:
 that is not understood is a fault of the configuration and lets nobody in.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from enum import StrEnum
-from typing import Final, TypeVar
+from itertools import product
+from typing import Final, NamedTuple
 
 from wicketgate.core.policy.rule import (
     ANY_SERVICE,
@@ -49,13 +50,14 @@ _USERS: Final = frozenset({Admission.USER, Admission.OPTIONAL, Admission.USER_OR
 _SERVICES: Final = frozenset({Admission.SERVICE, Admission.USER_OR_SERVICE})
 _ANYONE: Final = frozenset({Admission.OPTIONAL, Admission.ANONYMOUS})
 
-# Faster than asking the enum, and every request asks.
-_ADMISSIONS: Final = {str(word): word for word in Admission}
 _EXPOSURES: Final = {str(word): word for word in Exposure}
-_TARGETS: Final = {str(word): word for word in Targets}
+_WORDS: Final[Mapping[str, Collection[str]]] = {
+    "policy": tuple(Admission),
+    "exposure": tuple(Exposure),
+    "targets": tuple(Targets),
+}
 
 _QUOTED: Final = 40
-_KEYS: Final = frozenset({"policy", "exposure", "targets"})
 
 
 def route_rule(admission: Admission, exposure: Exposure) -> Rule:
@@ -68,11 +70,35 @@ def route_rule(admission: Admission, exposure: Exposure) -> Rule:
     )
 
 
-_MATCHES: Final = {
-    (admission, exposure): Match(route_rule(admission, exposure), exposure)
-    for admission in Admission
-    for exposure in Exposure
-}
+class _Route(NamedTuple):
+    """What the words of a route come to.
+
+    Attributes:
+        match: The answer.
+        is_strict: Whether ambiguous targets are refused.
+        words: How many there are.
+    """
+
+    match: Match
+    is_strict: bool
+    words: int
+
+
+def _routes() -> Iterator[tuple[tuple[str | None, str | None, str | None], _Route]]:
+    """Yield what each combination of words comes to; `None` stands for one left out."""
+    matches = {
+        (admission, exposure): Match(route_rule(admission, exposure), exposure)
+        for admission in Admission
+        for exposure in Exposure
+    }
+    for words in product((None, *Admission), (None, *Exposure), (None, *Targets)):
+        admission, exposure, targets = words
+        match = matches[admission or Admission.USER, exposure or Exposure.PUBLIC]
+        yield words, _Route(match, targets is not Targets.ANY, 3 - words.count(None))
+
+
+# One look-up for every request, and not one for each word.
+_ROUTES: Final = dict(_routes())
 
 
 class RoutePolicy:
@@ -81,23 +107,27 @@ class RoutePolicy:
     def match(self, request: HttpRequest) -> Match | Refusal:
         """Return the rule that decides `request`."""
         context = request.context
-        unknown = context.keys() - _KEYS
-        if unknown:
-            # Most likely a word misspelt, and then its default is not what was meant.
-            expected = ", ".join(sorted(_KEYS))
-            found = min(unknown)[:_QUOTED]
-            detail = f"context_extensions has {found!r}; expected {expected}"
-            return Refusal(Reason.ROUTE_MISCONFIGURED, detail=detail)
-        try:
-            admission = _word(context, "policy", _ADMISSIONS, Admission.USER)
-            exposure = exposure_of(context)
-            targets = _word(context, "targets", _TARGETS, Targets.STRICT)
-        except UnknownWordError as error:
-            return Refusal(Reason.ROUTE_MISCONFIGURED, detail=str(error))
-        match = _MATCHES[admission, exposure]
-        if targets is Targets.STRICT and is_ambiguous(request.path):
-            return Refusal(Reason.AMBIGUOUS_PATH, match.rule)
-        return match
+        route = _ROUTES.get(
+            (context.get("policy"), context.get("exposure"), context.get("targets"))
+        )
+        if route is None or route.words != len(context):
+            return Refusal(Reason.ROUTE_MISCONFIGURED, detail=_complaint_about(context))
+        if route.is_strict and is_ambiguous(request.path):
+            return Refusal(Reason.AMBIGUOUS_PATH, route.match.rule)
+        return route.match
+
+
+def _complaint_about(context: Mapping[str, str]) -> str:
+    """Return what the operator has to mend in the words of a route that is no route."""
+    unknown = context.keys() - _WORDS.keys()
+    if unknown:
+        # Most likely a word misspelt, and then its default is not what was meant.
+        expected = ", ".join(sorted(_WORDS))
+        return f"context_extensions has {min(unknown)[:_QUOTED]!r}; expected {expected}"
+    key = next(
+        key for key, words in _WORDS.items() if key in context and context[key] not in words
+    )
+    return _misspelt(key, context[key], _WORDS[key])
 
 
 class UnknownWordError(ValueError):
@@ -110,19 +140,15 @@ def exposure_of(context: Mapping[str, str]) -> Exposure:
     Raises:
         UnknownWordError: the word is not understood.
     """
-    return _word(context, "exposure", _EXPOSURES, Exposure.PUBLIC)
-
-
-Word = TypeVar("Word", bound=StrEnum)
-
-
-def _word(context: Mapping[str, str], key: str, words: Mapping[str, Word], default: Word) -> Word:
-    value = context.get(key)
+    value = context.get("exposure")
     if value is None:
-        return default
-    word = words.get(value)
-    if word is None:
-        expected = ", ".join(words)
-        msg = f"context_extensions.{key} is {value[:_QUOTED]!r}; expected one of {expected}"
-        raise UnknownWordError(msg)
-    return word
+        return Exposure.PUBLIC
+    exposure = _EXPOSURES.get(value)
+    if exposure is None:
+        raise UnknownWordError(_misspelt("exposure", value, _EXPOSURES))
+    return exposure
+
+
+def _misspelt(key: str, value: str, words: Iterable[str]) -> str:
+    expected = ", ".join(words)
+    return f"context_extensions.{key} is {value[:_QUOTED]!r}; expected one of {expected}"

@@ -1,6 +1,6 @@
 """Whether a user or a service is one that a rule admits."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 
 from wicketgate.core.claims import Claims
@@ -12,7 +12,7 @@ from wicketgate.core.user_facts import UserFacts
 _SECONDS_PER_MINUTE: Final = 60
 
 
-def refused_user(terms: Iterable[UserTerms], claims: Claims, *, now: float) -> Reason | None:
+def refused_user(terms: Sequence[UserTerms], claims: Claims, *, now: float) -> Reason | None:
     """Return why none of `terms` admits the user: the first one's reason. `None` admits.
 
     Args:
@@ -20,11 +20,10 @@ def refused_user(terms: Iterable[UserTerms], claims: Claims, *, now: float) -> R
         claims: Verified claims.
         now: POSIX seconds; the ages in a token are those at its ``iat``.
     """
-    alternatives = tuple(terms)
-    if ANY_USER in alternatives:
+    if ANY_USER in terms:
         return None
     elapsed = now - claims.issued_at
-    reasons = [_refusal(each, claims.facts, elapsed) for each in alternatives]
+    reasons = [_refusal(each, claims.facts, elapsed) for each in terms]
     if not reasons:
         return Reason.USER_NOT_ADMITTED
     return None if None in reasons else reasons[0]
