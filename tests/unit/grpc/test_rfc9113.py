@@ -88,6 +88,8 @@ def without(name: str) -> tuple[Field, ...]:
 OPEN = first(*PLAIN, flags=END_HEADERS)
 ASK = OPEN + data(1)
 DONE = ["ANSWER 1"]
+DONE3 = ["ANSWER 3"]
+PRIORITY_OF_5 = frame(Type.PRIORITY, 0, 5, bytes(5))
 
 PREFACES = [
     raw("3.4", "preface, SETTINGS", PREFACE + settings(), ["SETTINGS ACK"]),
@@ -103,6 +105,18 @@ PREFACES = [
 FRAMES = [
     Row("4.1", "an unknown type is ignored", frame(UNKNOWN_TYPE, 0xFF, 5, b"?") + ASK, DONE),
     Row("4.1", "unused flags are ignored", ping(flags=0xFE), ["PING ACK"]),
+    Row("4.1", "... of SETTINGS", frame(Type.SETTINGS, 0xFE, 0), ["SETTINGS ACK"]),
+    Row("4.1", "... of DATA", OPEN + data(1, flags=0xF7), DONE),
+    Row("4.1", "... of HEADERS", first(*PLAIN, flags=0xD7), EMPTY),
+    Row("4.1", "... of RST_STREAM", OPEN + frame(Type.RST_STREAM, 0xFF, 1, bytes(4)), []),
+    Row("4.1", "... of WINDOW_UPDATE", frame(Type.WINDOW_UPDATE, 0xFF, 0, b"\0\0\0\1"), []),
+    Row(
+        "4.1",
+        "... of CONTINUATION",
+        frame(Type.HEADERS, END_STREAM, 1, b"\x20")
+        + frame(Type.CONTINUATION, 0xFF, 1, block(*PLAIN)),
+        EMPTY,
+    ),
     Row(
         "4.1",
         "the reserved bit is ignored",
@@ -117,6 +131,7 @@ FRAMES = [
         ["GOAWAY 1 FRAME_SIZE_ERROR"],
     ),
     Row("4.2", "nor announced", frame(Type.DATA, 0, 1, bytes(2**24 - 1))[:9], SIZE),
+    Row("4.2", "of any type", frame(UNKNOWN_TYPE, 0, 1, bytes(16_385)), SIZE),
     Row(
         "4.3", "a block that cannot be decoded", frame(Type.HEADERS, LAST, 1, b"\x7f"), COMPRESSION
     ),
@@ -191,6 +206,21 @@ STATES = [
     Row("5.1", "closed: HEADERS", headers(1), ["GOAWAY 1 STREAM_CLOSED"], before=ASK),
     Row(
         "5.1",
+        "closed by trailers: DATA",
+        data(1),
+        ["RST 1 STREAM_CLOSED"],
+        before=OPEN + headers(1, ("a", "b"), flags=LAST),
+        holds=True,
+    ),
+    Row("5.1", "idle: PRIORITY opens nothing", data(5), PROTOCOL, before=PRIORITY_OF_5),
+    Row(
+        "5.1",
+        "open: RST_STREAM, and no answer",
+        OPEN + data(1, flags=0) + rst_stream(1) + window_update(1, 1),
+        [],
+    ),
+    Row(
+        "5.1",
         "reset by the peer: DATA",
         data(1),
         ["RST 1 STREAM_CLOSED"],
@@ -218,6 +248,26 @@ STATES = [
         before=frame(Type.HEADERS, LAST, 3, b"\x20" + block(*PLAIN)),
     ),
     Row("5.1.1", "streams may be left out", ask(9), ["ANSWER 9"], before=ASK),
+    Row(
+        "5.1.1",
+        "... which closes those below: WINDOW_UPDATE",
+        window_update(7, 1) + rst_stream(5) + ask(11),
+        ["ANSWER 11"],
+        before=OPEN + ask(9),
+    ),
+    Row(
+        "5.1.1",
+        "the last id that there is",
+        ask(2**31 - 1),
+        ["ANSWER 2147483647"],
+        before=ASK,
+    ),
+    Row(
+        "5.1.2",
+        "the streams of PRIORITY do not count",
+        b"".join(frame(Type.PRIORITY, 0, n, bytes(5)) for n in range(3, 203, 2)) + ASK,
+        DONE,
+    ),
     Row(
         "5.4.1",
         "nothing is taken after a fault, what came before it is answered",
@@ -295,6 +345,12 @@ HEADERS = [
     Row("6.3", "PRIORITY on stream 0", frame(Type.PRIORITY, 0, 0, bytes(5)), PROTOCOL),
     Row(
         "6.3",
+        "PRIORITY is ignored, even one of a stream on itself (5.3)",
+        OPEN + frame(Type.PRIORITY, 0, 1, b"\x80\0\0\1\xff") + data(1),
+        DONE,
+    ),
+    Row(
+        "6.3",
         "PRIORITY of another length",
         OPEN + frame(Type.PRIORITY, 0, 1, bytes(4)),
         ["RST 1 FRAME_SIZE_ERROR"],
@@ -325,6 +381,31 @@ SETTINGS = [
     Row("6.5.2", "MAX_FRAME_SIZE 2^14 - 1", settings((5, 2**14 - 1)), PROTOCOL),
     Row("6.5.2", "MAX_FRAME_SIZE 2^24", settings((5, 2**24)), PROTOCOL),
     Row("6.5.2", "an unknown setting", settings((0xABCD, 2**32 - 1)), ["SETTINGS ACK"]),
+    Row("6.5.2", "HEADER_TABLE_SIZE, as it likes", settings((1, 2**32 - 1)), ["SETTINGS ACK"]),
+    Row(
+        "6.5.2",
+        "MAX_CONCURRENT_STREAMS is about pushes, of which there are none",
+        settings((3, 0)) + ASK,
+        ["SETTINGS ACK", *DONE],
+    ),
+    Row(
+        "6.5.2",
+        "MAX_HEADER_LIST_SIZE is advice",
+        settings((6, 0)) + ASK,
+        ["SETTINGS ACK", *DONE],
+    ),
+    Row(
+        "6.5.2",
+        "no frame is longer than MAX_FRAME_SIZE",
+        OPEN + data(1, bytes(16_384), flags=0) + data(1),
+        ["HEADERS 1", "DATA 1 16384", "DATA 1 1", "HEADERS 1 END"],
+    ),
+    Row(
+        "6.5.2",
+        "... which may be more",
+        settings((5, 16_385)) + OPEN + data(1, bytes(16_384), flags=0) + data(1),
+        ["SETTINGS ACK", *DONE],
+    ),
     Row("6.5.2", "settings of other RFCs", settings((8, 1), (9, 1)), ["SETTINGS ACK"]),
     Row(
         "6.5.3",
@@ -349,11 +430,19 @@ SETTINGS = [
     Row("6.7", "an acknowledgement is not answered", ping(flags=ACK), []),
     Row("6.8", "GOAWAY on a stream", frame(Type.GOAWAY, 0, 1, bytes(8)), PROTOCOL),
     Row("6.8", "GOAWAY too short", goaway(bytes(7)), SIZE),
+    Row("6.8", "who leaves may still end a stream", OPEN + goaway() + rst_stream(1), []),
     Row("6.8", "who leaves is still answered", OPEN + goaway() + data(1), DONE),
     Row("6.8", "with words for a human", goaway(bytes(8) + b"bye") + ASK, DONE),
 ]
 
 WINDOWS = [
+    Row(
+        "6.9",
+        "one of a stream that is over widens nothing else",
+        window_update(1, 100),
+        [],
+        before=settings((4, 2)) + OPEN + data(1, b"12") + ask(3, b"1234"),
+    ),
     Row("6.9", "by nothing, on the connection", window_update(0, 0), PROTOCOL),
     Row("6.9", "by nothing, on a stream", OPEN + window_update(1, 0), MALFORMED),
     Row("6.9", "of another length", frame(Type.WINDOW_UPDATE, 0, 0, bytes(5)), SIZE),
@@ -399,6 +488,23 @@ WINDOWS = [
     ),
     Row(
         "6.9.2",
+        "it is not the connection's window",
+        settings((4, 2**31 - 1)),
+        ["SETTINGS ACK"],
+        before=OPEN
+        + data(1, bytes(16_384))
+        + b"".join(ask(n, bytes(16_384)) for n in (3, 5, 7))
+        + ask(9),
+    ),
+    Row(
+        "6.9.2",
+        "it is the window of streams to come",
+        ask(3, b"1234"),
+        ["HEADERS 3", "DATA 3 3"],
+        before=ASK + settings((4, 3)),
+    ),
+    Row(
+        "6.9.2",
         "a smaller one makes windows negative",
         settings((4, 0)) + window_update(1, 3) + window_update(1, 4),
         ["SETTINGS ACK", "DATA 1 1"],
@@ -423,6 +529,31 @@ CONTINUATIONS = [
         EMPTY,
     ),
     Row("6.10", "of nothing", frame(Type.CONTINUATION, END_HEADERS, 1), PROTOCOL),
+    Row("6.10", "on stream 0", frame(Type.CONTINUATION, END_HEADERS, 0), PROTOCOL),
+    Row(
+        "6.10",
+        "after trailers that are complete",
+        OPEN
+        + headers(1, ("a", "b"), flags=LAST)
+        + frame(Type.CONTINUATION, END_HEADERS, 1, block(("c", "d"))),
+        ["GOAWAY 1 PROTOCOL_ERROR"],
+        holds=True,
+    ),
+    Row(
+        "6.10",
+        "trailers in pieces",
+        OPEN
+        + data(1, flags=0)
+        + frame(Type.HEADERS, END_STREAM, 1, block(("a", "b")))
+        + frame(Type.CONTINUATION, END_HEADERS, 1, block(("c", "d"))),
+        DONE,
+    ),
+    Row(
+        "6.10",
+        "DATA in between",
+        frame(Type.HEADERS, 0, 1, b"\x20") + data(1),
+        PROTOCOL,
+    ),
     Row(
         "6.10",
         "of what is complete",
@@ -446,6 +577,16 @@ CONTINUATIONS = [
 ]
 
 LENGTH = ("content-length", "3")
+CODES = [
+    Row("7", "an unknown error code of a stream", OPEN + rst_stream(1, 2**32 - 1) + ask(3), DONE3),
+    Row(
+        "7",
+        "an unknown error code of the connection",
+        goaway(bytes(4) + b"\xff" * 4) + ASK,
+        DONE,
+    ),
+]
+
 MESSAGES = [
     Row(
         "8.1",
@@ -454,6 +595,14 @@ MESSAGES = [
         DONE,
     ),
     Row("8.1", "trailers that do not", OPEN + headers(1, ("a", "b")), MALFORMED),
+    Row(
+        "8.1",
+        "nothing comes after trailers",
+        headers(1, ("c", "d"), flags=LAST),
+        ["RST 1 STREAM_CLOSED"],
+        before=OPEN + headers(1, ("a", "b"), flags=LAST),
+        holds=True,
+    ),
     Row(
         "8.1",
         "trailers with a pseudo-header",
@@ -495,6 +644,11 @@ MESSAGES = [
     Row("8.2.1", "a space in a name", first(*PLAIN, ("x a", "b")), MALFORMED),
     Row("8.2.1", "a colon in a name", first(*PLAIN, ("x:a", "b")), MALFORMED),
     Row("8.2.1", "no name", first(*PLAIN, ("", "b")), MALFORMED),
+    *(
+        Row("8.2.1", f"{octet:#x} in a name", first(*PLAIN, (f"x{chr(octet)}", "b")), MALFORMED)
+        for octet in (0x00, 0x1F, 0x7F, 0xFF)
+    ),
+    Row("8.2.1", "a value of any other octets", first(*PLAIN, ("a", "b \x01\x7f\xff\tc")), EMPTY),
     Row("8.2.1", "NUL in a value", first(*PLAIN, ("a", "b\0c")), MALFORMED),
     Row("8.2.1", "a line feed in a value", first(*PLAIN, ("a", "b\nc")), MALFORMED),
     Row("8.2.1", "a carriage return in a value", first(*PLAIN, ("a", "b\r")), MALFORMED),
@@ -514,6 +668,9 @@ MESSAGES = [
     ),
     Row("8.2.2", "te: trailers", first(*PSEUDO, ("te", "Trailers")), EMPTY),
     Row("8.2.2", "te: gzip", first(*PSEUDO, ("te", "gzip")), MALFORMED),
+    Row("8.2.2", "te: trailers, and more", first(*PSEUDO, ("te", "trailers, gzip")), MALFORMED),
+    Row("8.2.2", "in trailers", OPEN + headers(1, ("upgrade", "a"), flags=LAST), MALFORMED),
+    Row("8.2.3", "a cookie in pieces", first(*PLAIN, ("cookie", "a=b"), ("cookie", "c=d")), EMPTY),
     Row("8.3", "a pseudo-header after a field", first(("a", "b"), *PSEUDO), MALFORMED),
     Row("8.3", "a pseudo-header twice", first(*PSEUDO, (":path", "/")), MALFORMED),
     Row("8.3", "a pseudo-header of responses", first(*PSEUDO, (":status", "200")), MALFORMED),
@@ -528,6 +685,7 @@ MESSAGES = [
     Row("8.3.1", "host is another", first(*PLAIN, ("host", "other")), MALFORMED),
     Row("8.3.1", "host alone", first(*without(":authority"), ("host", "other")), EMPTY),
     Row("8.5", "CONNECT", first((":method", "CONNECT"), (":authority", "a:1")), MALFORMED),
+    Row("8.5", "no tunnel, either", first((":method", "CONNECT"), *PSEUDO[1:]), EMPTY),
 ]
 
 TABLE = [
@@ -539,6 +697,7 @@ TABLE = [
     *SETTINGS,
     *WINDOWS,
     *CONTINUATIONS,
+    *CODES,
     *MESSAGES,
 ]
 
