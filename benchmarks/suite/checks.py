@@ -141,3 +141,10 @@ def _numbered(raw: bytes, number: int) -> bytes:
 def _peer(port: int) -> AttributeContextPeer:
     where = SocketAddress(address="127.0.0.1", port_value=port)
     return AttributeContextPeer(address=Address(socket_address=where))
+
+
+def http_request(token: str) -> bytes:
+    """Return a whole HTTP/1.1 request of a browser."""
+    lines = {"host": _PSEUDO[":authority"], **_BROWSER, "authorization": f"Bearer {token}"}
+    head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+    return f"GET {_PSEUDO[':path']} HTTP/1.1\r\n{head}\r\n".encode()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from suite.bench import Bench
-from suite.cases import server
+from suite.cases import envoy, server, varying
 from suite.load.generator import VoidError
 from suite.result import Result, Row
 from wicketgate.errors import EnvironmentFaultError
@@ -25,6 +25,8 @@ class Case:
 
 CASES: Final[Mapping[str, Case]] = {
     "server": Case(server.TITLE, server.run),
+    "varying": Case(varying.TITLE, varying.run),
+    "envoy": Case(envoy.TITLE, envoy.run),
 }
 
 

@@ -12,7 +12,7 @@ from itertools import product
 
 from suite.bench import Bench
 from suite.load.generator import Generator, generator
-from suite.load.session import GrpcLoad
+from suite.load.grpc_load import GrpcLoad
 from suite.probe import require_gate
 from suite.result import Row
 from suite.rounds import Subject

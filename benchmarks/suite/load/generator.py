@@ -9,11 +9,13 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from suite.load.session import GrpcLoad, Sample, as_json
+from suite.load.grpc_load import GrpcLoad
+from suite.load.http_load import HttpLoad
+from suite.load.session import Sample
 
 BENCHMARKS: Final = Path(__file__).parents[2]
 STOP_SECONDS: Final = 10.0
@@ -36,7 +38,7 @@ class Generator:
         """Its process id."""
         return self._process.pid
 
-    async def open(self, load: GrpcLoad) -> "Stream":
+    async def open(self, load: GrpcLoad | HttpLoad) -> "Stream":
         """Connect to a server and have two of its answers checked in full.
 
         Raises:
@@ -44,7 +46,8 @@ class Generator:
         """
         self._sessions += 1
         stream = Stream(self, self._sessions)
-        await self.order(do="open", session=self._sessions, load=as_json(load))
+        protocol = "http" if isinstance(load, HttpLoad) else "grpc"
+        await self.order(do="open", session=self._sessions, protocol=protocol, load=asdict(load))
         return stream
 
     async def order(self, **order: object) -> dict[str, Any]:

@@ -13,7 +13,7 @@ Source: RFC 9113 sections 3.4, 5.2, 6; gRPC over HTTP/2.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from struct import Struct
 from time import perf_counter
 from typing import Final, Protocol, cast
@@ -59,6 +59,9 @@ class Session(Protocol):
     def finished(self, took: list[float]) -> int:
         """Take note of how long right answers took, and return how many requests to make now."""
 
+    def answered_once(self, raw: bytes) -> None:
+        """Take the answer to `Http2Connection.ask_once`, which nobody judged."""
+
     def failed(self, error: Exception) -> None:
         """Take note that it is over."""
 
@@ -66,20 +69,16 @@ class Session(Protocol):
 class Http2Connection(asyncio.Protocol):
     """A connection that keeps a number of requests in flight while its session wants more."""
 
-    def __init__(
-        self, session: Session, *, offset: int, on_answer: Callable[[bytes], None]
-    ) -> None:
+    def __init__(self, session: Session, *, offset: int) -> None:
         """Prepare.
 
         Args:
             session: What is asked and expected.
             offset: The message to begin with.
-            on_answer: Takes the answers to `ask_once`.
         """
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._session = session
         self.next_message = offset
-        self._on_answer = on_answer
         self._transport: asyncio.WriteTransport | None = None
         self._rest = b""
         self._stream = 1
@@ -91,6 +90,7 @@ class Http2Connection(asyncio.Protocol):
         self._blocks = Blocks()
         self._opening = b""
         self._only_once = False
+        self._raw = b""
 
     # ------------------------------------------------------------------ asking
 
@@ -160,7 +160,10 @@ class Http2Connection(asyncio.Protocol):
             self._session.failed(error)
             self.close()
             return
-        if took:
+        if self._only_once and took:
+            self._only_once = False
+            self._session.answered_once(self._raw)
+        elif took:
             wanted = self._session.finished(took) + self._owed
             if wanted:
                 self.ask(wanted)
@@ -210,8 +213,7 @@ class Http2Connection(asyncio.Protocol):
             raise WrongAnswerError(expected="a whole message", got=data[begin:stop][:80])
         session = self._session
         if self._only_once:
-            self._only_once = False
-            self._on_answer(data[begin + _PREFIX : stop])
+            self._raw = data[begin + _PREFIX : stop]
         elif not data.startswith(session.beginning, begin + _PREFIX) or (
             session.must_hold and data.find(user, begin + _PREFIX, stop) < 0
         ):

@@ -8,18 +8,20 @@ is then void. It ends when its standard input does.
 import asyncio
 import json
 import sys
+from dataclasses import asdict
 from typing import Any
 
 import uvloop
 
-from suite.load.session import GrpcLoad, GrpcSession, as_json
+from suite.load.grpc_load import GrpcLoad, GrpcSession
+from suite.load.http_load import HttpLoad, HttpSession
 
 
 class Worker:
     """Holds the sessions of one process."""
 
     def __init__(self) -> None:
-        self._sessions: dict[int, GrpcSession] = {}
+        self._sessions: dict[int, GrpcSession | HttpSession] = {}
 
     async def obey(self, order: dict[str, Any]) -> dict[str, Any]:
         """Carry out one order and return the answer to it."""
@@ -32,13 +34,18 @@ class Worker:
         number = order["session"]
         match order["do"]:
             case "open":
-                session = GrpcSession(GrpcLoad(**order["load"]))
+                load = order["load"]
+                session = (
+                    HttpSession(HttpLoad(**load))
+                    if order["protocol"] == "http"
+                    else GrpcSession(GrpcLoad(**load))
+                )
                 self._sessions[number] = session
                 await session.open()
                 return {}
             case "run":
                 run = self._sessions[number].run
-                return as_json(await run(seconds=order["seconds"], answers=order["answers"]))
+                return asdict(await run(seconds=order["seconds"], answers=order["answers"]))
             case _:
                 self._sessions.pop(number).close()
                 return {}
