@@ -9,6 +9,8 @@ MAKEFLAGS += --no-print-directory
 PYTHON ?= python3
 UPGRADE ?=
 LONG ?=
+WORKERS ?= 2
+SECONDS ?= 300
 CASES ?=
 OUT ?=
 
@@ -16,13 +18,16 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iprotos
+# A file of tests stays together, for what its tests share is started once.
+PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-header $(UPGRADE)
 
 # One file of hashes for each Envoy that is supported; the list of files is the list of versions.
 ENVOYS := $(patsubst requirements/envoy/%.txt,%,$(sort $(wildcard requirements/envoy/*.txt)))
+TRANSPORTS := wire grpcio
 
-.PHONY: help setup demo test test-matrix lint type proto proto-check bench policy-schema check lock clean
+.PHONY: help setup demo test test-matrix fuzz soak lint type proto proto-check bench policy-schema check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
@@ -46,21 +51,30 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP) ## Show the whole system at work: real Envoy, real tokens, a scripted tour
 	@$(BIN)/wicketgate local --tour
 
-test: $(STAMP) ## Run every test; every branch of the core must be covered
+test: $(STAMP) ## Run every test, WORKERS (2) at a time; every branch of the core must be covered
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest tests/unit tests/conformance
+	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest -n $(WORKERS) --dist loadfile \
+		tests/unit tests/conformance
+	@$(BIN)/coverage combine --quiet
 	@$(BIN)/coverage report --fail-under=100
-	@$(BIN)/pytest tests/contract tests/integration
+	@$(PYTEST) tests/contract tests/integration
 
-test-matrix: $(STAMP) $(ENVOYS:%=.envoys/%/.stamp) ## Run the tests that start Envoy against every supported Envoy
-	@failed=; \
-	for version in $(ENVOYS); do \
-		echo "test-matrix: Envoy $$version"; \
+test-matrix: $(STAMP) $(ENVOYS:%=.envoys/%/.stamp) ## Run the tests that start Envoy with every supported Envoy, on each transport
+	@failed=; started=$$(date +%s); \
+	for version in $(ENVOYS); do for transport in $(TRANSPORTS); do \
+		echo "test-matrix: Envoy $$version, $$transport ($$(($$(date +%s) - started)) s)"; \
 		WICKETGATE_ENVOY="$(CURDIR)/.envoys/$$version/envoy/_bin/envoy" \
-			$(BIN)/pytest -m envoy || failed="$$failed $$version"; \
-	done; \
-	if [ -n "$$failed" ]; then echo "test-matrix: failed with Envoy$$failed" >&2; exit 1; fi; \
-	echo "test-matrix: passed with Envoy $(ENVOYS)"
+		WICKETGATE_TEST_TRANSPORT=$$transport \
+			$(PYTEST) -m envoy tests/integration || failed="$$failed, $$version with $$transport"; \
+	done; done; \
+	if [ -n "$$failed" ]; then echo "test-matrix: failed: Envoy$${failed#,}" >&2; exit 1; fi; \
+	echo "test-matrix: passed: Envoy $(ENVOYS), each with $(TRANSPORTS)"
+
+fuzz: $(STAMP) ## Break HTTP/2 sessions for SECONDS (300); what does not hold ends it
+	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)
+
+soak: $(STAMP) ## Ask 1,000,000 Checks at once as 1,000 users; each must be told its own name
+	@PYTHONPATH=tests $(BIN)/python -m soak
 
 .envoys/%/.stamp: requirements/envoy/%.txt $(STAMP)
 	@echo "test-matrix: installing Envoy $*"
@@ -90,8 +104,6 @@ proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
 
 bench: $(STAMP) ## Measure what everything costs (Linux); CASES="server envoy", LONG=--long, OUT=FILE
 	@$(BIN)/python benchmarks/bench.py $(CASES) $(LONG) $(if $(OUT),--json $(OUT))
-	@$(BIN)/python benchmarks/policy_cost.py
-	@$(BIN)/python benchmarks/delivery_rate.py $(LONG)
 
 policy-schema: $(STAMP) ## Generate docs/policy.schema.json from the words of the policy file
 	@$(BIN)/wicketgate policy schema > docs/policy.schema.json
@@ -108,5 +120,5 @@ lock: $(STAMP) ## Pin the dependencies anew; UPGRADE=--upgrade takes newer versi
 	done
 
 clean: ## Remove all that was made here: .venv, the Envoys, caches
-	rm -rf .venv .envoys .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .envoys .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

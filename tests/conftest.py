@@ -1,11 +1,13 @@
 """Fixtures for every tier."""
 
 import time
+from collections.abc import Iterator
 
 import pytest
 
 from conformance.table import World
 from wicketgate.local.clerk_instance import ClerkInstance
+from wicketgate.local.ports import held_ports
 
 SERVICE_TOKEN = "local-service-token-0123456789abcdefghij"
 
@@ -21,3 +23,10 @@ def world() -> World:
         service_token=SERVICE_TOKEN,
         now=float(int(time.time())),
     )
+
+
+@pytest.fixture
+def nobody() -> Iterator[int]:
+    """A port of loopback on which nobody listens."""
+    with held_ports(1) as (port,):
+        yield port

@@ -10,7 +10,7 @@ from processes import Running, gate
 from wicketgate.local.client import Client
 from wicketgate.local.envoy import EnvoyProcess, find_envoy
 from wicketgate.local.envoy_config import AUTHZ_FILTER, envoy_document, render_config
-from wicketgate.local.ports import free_ports
+from wicketgate.local.ports import held_ports
 from wicketgate.local.upstream import EchoUpstream
 
 Document = dict[str, Any]
@@ -69,7 +69,7 @@ async def mesh(
     async with AsyncExitStack() as stack:
         running = [await stack.enter_async_context(gate(settings)) for _ in range(gates)]
         upstream = await stack.enter_async_context(EchoUpstream())
-        edge, internal, admin = free_ports(3)
+        edge, internal, admin = stack.enter_context(held_ports(3))
         config = json.loads(
             render_config(
                 envoy_document(),

@@ -14,6 +14,7 @@ from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 from grpc_health.v1 import health_pb2
 
 from conformance.table import World
+from transports import TRANSPORT
 from wicketgate.adapters.envoy import SERVICE
 
 SETTINGS = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL")
@@ -30,6 +31,7 @@ def environ(world: World, **settings: str) -> dict[str, str]:
         **surroundings(),
         "CLERK_JWT_KEY": world.clerk.public_pem,
         "CLERK_ISSUER": world.clerk.issuer,
+        "WICKETGATE_TRANSPORT": TRANSPORT,
         "WICKETGATE_AUTHZ_ADDRESS": "127.0.0.1:0",
         "WICKETGATE_ADMIN_ADDRESS": "127.0.0.1:0",
         "WICKETGATE_DRAIN_SECONDS": "0",

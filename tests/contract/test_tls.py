@@ -1,4 +1,7 @@
-"""TLS on the gRPC port: who is believed, who may ask, and renewal without a restart."""
+"""TLS on the gRPC port: who is believed, who may ask, and renewal without a restart.
+
+With both transports; what only our own can tell is in test_wire_tls.py.
+"""
 
 import asyncio
 import json
@@ -15,8 +18,13 @@ from certificates import Authority, Pair
 from conformance.table import World, bearer
 from gates import check_request, denial, make_gate
 from processes import check, code
-from wicketgate.adapters.grpcio_server import GrpcServer
+from servers import serving_gate
+from transports import on_both_transports
+from wicketgate.errors import EnvironmentFaultError
 from wicketgate.grpc.endpoint import TlsIdentity
+from wicketgate.settings import Transport
+
+pytestmark = on_both_transports
 
 ENVOY = "spiffe://mesh/ns/edge/sa/envoy"
 
@@ -27,13 +35,9 @@ def authority() -> Authority:
 
 
 @asynccontextmanager
-async def serving(world: World, tls: TlsIdentity) -> AsyncIterator[str]:
-    server = GrpcServer(make_gate(world), address="127.0.0.1:0", tls=tls)
-    address = await server.start()
-    try:
+async def serving(transport: Transport, world: World, tls: TlsIdentity) -> AsyncIterator[str]:
+    async with serving_gate(transport, make_gate(world), tls=tls) as (_, address):
         yield address
-    finally:
-        await server.stop(grace=0)
 
 
 def identity(
@@ -60,20 +64,20 @@ def channel(address: str, authority: Authority, client: Pair | None = None) -> g
 
 
 async def test_tls_serves_whoever_trusts_the_authority(
-    authority: Authority, world: World, tmp_path: Path
+    authority: Authority, world: World, tmp_path: Path, transport: Transport
 ) -> None:
     async with (
-        serving(world, identity(authority, tmp_path)) as address,
+        serving(transport, world, identity(authority, tmp_path)) as address,
         channel(address, authority) as envoy,
     ):
         assert code(await check(envoy, check_request(bearer()(world)))) == 0
 
 
 async def test_a_plain_client_gets_nothing_from_a_tls_port(
-    authority: Authority, world: World, tmp_path: Path
+    authority: Authority, world: World, tmp_path: Path, transport: Transport
 ) -> None:
     async with (
-        serving(world, identity(authority, tmp_path)) as address,
+        serving(transport, world, identity(authority, tmp_path)) as address,
         grpc.aio.insecure_channel(address) as plain,
     ):
         with pytest.raises(grpc.aio.AioRpcError):
@@ -82,11 +86,11 @@ async def test_a_plain_client_gets_nothing_from_a_tls_port(
 
 @pytest.mark.parametrize("stranger", [False, True], ids=["no certificate", "another authority"])
 async def test_mutual_tls_refuses_a_client_that_is_not_vouched_for(
-    authority: Authority, world: World, tmp_path: Path, *, stranger: bool
+    authority: Authority, world: World, tmp_path: Path, transport: Transport, *, stranger: bool
 ) -> None:
     client = Authority().client(ENVOY) if stranger else None
     async with (
-        serving(world, identity(authority, tmp_path, mutual=True)) as address,
+        serving(transport, world, identity(authority, tmp_path, mutual=True)) as address,
         channel(address, authority, client) as unknown,
     ):
         with pytest.raises(grpc.aio.AioRpcError):
@@ -108,6 +112,7 @@ async def test_only_a_listed_peer_is_answered(
     authority: Authority,
     world: World,
     tmp_path: Path,
+    transport: Transport,
     allowed: frozenset[str],
     *,
     is_answered: bool,
@@ -117,7 +122,7 @@ async def test_only_a_listed_peer_is_answered(
     """
     tls = identity(authority, tmp_path, mutual=True, sans=allowed)
     async with (
-        serving(world, tls) as address,
+        serving(transport, world, tls) as address,
         channel(address, authority, authority.client(ENVOY)) as envoy,
     ):
         response = await check(envoy, check_request(bearer()(world)))
@@ -128,26 +133,75 @@ async def test_only_a_listed_peer_is_answered(
         assert json.loads(denial(response).body)["reason"] == "peer_not_allowed"
 
 
-async def shown_by(address: str, authority: Authority) -> str:
+async def shown_by(address: str, authority: Authority, name: str) -> str:
     """Return the common name of the certificate that a new connection is shown."""
     context = ssl.create_default_context(cadata=authority.certificate.decode())
     context.set_alpn_protocols(["h2"])
     host, port = address.split(":")
-    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context, server_hostname=name)
     shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
     writer.close()
     return load_der_x509_certificate(shown).subject.rfc4514_string()
 
 
+@pytest.mark.parametrize("name", ["localhost", "127.0.0.1"], ids=["with SNI", "without SNI"])
 async def test_a_renewed_certificate_is_shown_without_a_restart(
-    authority: Authority, world: World, tmp_path: Path
+    authority: Authority, world: World, tmp_path: Path, transport: Transport, name: str
+) -> None:
+    """
+    And a half-written one is not: the old stays until all of it is there.
+    """
+    tls = identity(authority, tmp_path)
+    renewed = authority.server("renewed")
+    async with (
+        serving(transport, world, tls) as address,
+        channel(address, authority) as before_renewal,
+    ):
+        await check(before_renewal, check_request({}))
+        shown = [await shown_by(address, authority, name)]
+        tls.certificate.write_bytes(renewed.certificate)
+        shown.append(await shown_by(address, authority, name))
+        tls.key.write_bytes(renewed.key)
+        shown.append(await shown_by(address, authority, name))
+        tls.key.unlink()
+        shown.append(await shown_by(address, authority, name))
+        await check(before_renewal, check_request({}))
+
+    assert shown == ["CN=server", "CN=server", "CN=renewed", "CN=renewed"]
+
+
+async def test_an_authority_that_is_replaced_is_not_believed_any_more(
+    authority: Authority, world: World, tmp_path: Path, transport: Transport
+) -> None:
+    tls = identity(authority, tmp_path, mutual=True)
+    client, other = authority.client(ENVOY), Authority()
+    async with serving(transport, world, tls) as address:
+        async with channel(address, authority, client) as envoy:
+            assert code(await check(envoy, check_request(bearer()(world)))) == 0
+        assert tls.client_ca is not None
+        tls.client_ca.write_bytes(other.certificate)
+        async with channel(address, authority, client) as envoy:
+            with pytest.raises(grpc.aio.AioRpcError):
+                await check(envoy, check_request({}), seconds=2, wait_for_ready=False)
+        async with channel(address, authority, other.client(ENVOY)) as envoy:
+            assert code(await check(envoy, check_request(bearer()(world)))) == 0
+
+
+async def test_files_that_cannot_be_used_are_told_at_the_start(
+    authority: Authority, world: World, tmp_path: Path, transport: Transport
 ) -> None:
     tls = identity(authority, tmp_path)
-    async with serving(world, tls) as address:
-        before = await shown_by(address, authority)
-        authority.server("renewed").write(tmp_path, "server")
-        after = await shown_by(address, authority)
-        tls.key.unlink()
-        without_files = await shown_by(address, authority)
+    tls.key.write_bytes(b"")
+    with pytest.raises(OSError, match=r"."):
+        async with serving(transport, world, tls):
+            pass
 
-    assert (before, after, without_files) == ("CN=server", "CN=renewed", "CN=renewed")
+
+async def test_two_on_one_port_is_one_too_many(
+    authority: Authority, world: World, tmp_path: Path, transport: Transport
+) -> None:
+    tls = identity(authority, tmp_path)
+    async with serving(transport, world, tls) as address:
+        with pytest.raises(EnvironmentFaultError, match="in use"):
+            async with serving_gate(transport, make_gate(world), address=address, tls=tls):
+                pass

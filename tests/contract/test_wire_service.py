@@ -1,7 +1,6 @@
-"""The gate behind our own transport: the conformance table, health, and its metrics."""
+"""The gate behind our own transport: health, metrics and what it does not offer."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,8 @@ from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 from grpc_health.v1 import health_pb2
 from prometheus_client import CollectorRegistry, generate_latest
 
-from conformance.table import IDENTITY, ROWS, Row, World
-from gates import check_request, denial, make_gate, upstream_headers
+from conformance.table import World
+from gates import make_gate
 from processes import check, serving
 from wicketgate.adapters.connection_telemetry import ConnectionTelemetry
 from wicketgate.adapters.envoy import SERVICE
@@ -51,52 +50,6 @@ async def wired(world: World) -> AsyncIterator[Wired]:
 async def channel(wired: Wired) -> AsyncIterator[grpc.aio.Channel]:
     async with grpc.aio.insecure_channel(wired.address) as channel:
         yield channel
-
-
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-async def test_the_service_gives_the_row_s_answer(
-    row: Row, world: World, channel: grpc.aio.Channel
-) -> None:
-    sent = row.sends(world)
-
-    response = await check(
-        channel, check_request(sent, context=row.route.context, path=row.route.path)
-    )
-
-    if row.reason:
-        denied = denial(response)
-        assert denied.status is not None
-        assert row.status == denied.status.code
-        assert row.reason == json.loads(denied.body)["reason"]
-    else:
-        seen = upstream_headers(response, sent)
-        assert seen is not None
-        assert row.identity == {name: seen[name] for name in IDENTITY if name in seen}
-        assert ("authorization" in sent and row.authorization_arrives) == ("authorization" in seen)
-
-
-@pytest.mark.parametrize(
-    "raw", [b"", b"\xff", b"\x0a\x02\xff\xff", b"\x0a\x00", b"\x22" * 100], ids=repr
-)
-async def test_bytes_that_are_no_check_are_denied_not_an_error(
-    raw: bytes, channel: grpc.aio.Channel
-) -> None:
-    """
-    A gRPC error would leave the decision to ``failure_mode_allow``.
-    """
-    denied = denial(await check(channel, raw))
-
-    assert denied.status is not None
-    assert denied.status.code in {400, 503}
-
-
-async def test_health_follows_set_serving(wired: Wired, channel: grpc.aio.Channel) -> None:
-    states = []
-    for state in (False, True, False):
-        await wired.server.set_serving(serving=state)
-        states.append(await serving(channel))
-
-    assert states == [False, True, False]
 
 
 async def test_health_of_a_stranger_is_not_found(channel: grpc.aio.Channel) -> None:

@@ -1,8 +1,8 @@
 """The conformance table, third depth: a real Envoy, judged by what the upstream saw.
 
-Three Envoys: as shipped; with the filter that strips identity headers taken
-out and underscores let in, so that the gate stands alone; and the same with
-headers sent raw. Nothing a client sends may reach the upstream under a name
+Three Envoys: as shipped, with each transport; with the filter that strips identity
+headers taken out and underscores let in, so that the gate stands alone; and the same
+with headers sent raw. Nothing a client sends may reach the upstream under a name
 that the gate uses.
 """
 
@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from conformance.table import IDENTITY, OPTIONAL, ROWS, USERS, Row, World, bearer
+from transports import TRANSPORT, TRANSPORTS
 from wicketgate.core.identity import STRIPPED, spellings_of
 from wicketgate.local.client import Client
 from wicketgate.local.envoy_config import AS_SHIPPED, EnvoyOptions
@@ -33,9 +34,17 @@ SPELLINGS = [name for header in STRIPPED for name in spellings_of(header)]
 numbers = count(1)
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module", params=ENVOYS)
+PAIRS = [
+    *(("as shipped", transport) for transport in TRANSPORTS),
+    ("gate alone", TRANSPORT),
+    ("raw headers", TRANSPORT),
+]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=PAIRS, ids=", ".join)
 async def stack(request: pytest.FixtureRequest) -> AsyncIterator[LocalStack]:
-    async with LocalStack(options=ENVOYS[request.param]) as stack:
+    envoy, transport = request.param
+    async with LocalStack(transport=transport, options=ENVOYS[envoy]) as stack:
         yield stack
 
 

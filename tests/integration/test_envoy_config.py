@@ -26,7 +26,7 @@ from wicketgate.local.envoy_config import (
     envoy_document,
     render_config,
 )
-from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.upstream import EchoUpstream
 
 SPELLINGS = [
@@ -236,17 +236,17 @@ def test_the_strip_filter_can_be_taken_out() -> None:
 @asynccontextmanager
 async def failing_open(*, strip: bool) -> AsyncIterator[tuple[str, EchoUpstream]]:
     """Run Envoy without a gate, letting everything in, underscores too."""
-    edge, internal, admin, nobody = free_ports(4)
-    async with EchoUpstream() as upstream:
-        config = render_config(
-            envoy_document(),
-            listeners={"edge": edge, "internal": internal},
-            clusters={"upstream": upstream.address, "authz": f"{LOOPBACK}:{nobody}"},
-            admin_port=admin,
-            options=EnvoyOptions(strip=strip, underscores="ALLOW", failure_mode_allow=True),
-        )
-        async with EnvoyProcess(config, admin_port=admin, binary=find_envoy(), wait_for=()):
-            yield f"http://{LOOPBACK}:{edge}/me", upstream
+    with held_ports(4) as (edge, internal, admin, nobody):
+        async with EchoUpstream() as upstream:
+            config = render_config(
+                envoy_document(),
+                listeners={"edge": edge, "internal": internal},
+                clusters={"upstream": upstream.address, "authz": f"{LOOPBACK}:{nobody}"},
+                admin_port=admin,
+                options=EnvoyOptions(strip=strip, underscores="ALLOW", failure_mode_allow=True),
+            )
+            async with EnvoyProcess(config, admin_port=admin, binary=find_envoy(), wait_for=()):
+                yield f"http://{LOOPBACK}:{edge}/me", upstream
 
 
 @pytest.mark.envoy

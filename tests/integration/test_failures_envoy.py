@@ -8,13 +8,15 @@ import pytest
 import pytest_asyncio
 
 from conformance.table import OPTIONAL, USERS
+from transports import on_both_transports
 from wicketgate.local.clerk import PUBLIC_PATH, Mode
 from wicketgate.local.clerk_instance import new_key
 from wicketgate.local.client import Client, bearer
 from wicketgate.local.envoy_config import EnvoyOptions
 from wicketgate.local.stack import LocalStack
+from wicketgate.settings import Transport
 
-pytestmark = pytest.mark.envoy
+pytestmark = [pytest.mark.envoy, on_both_transports]
 
 SPOOFED = [("clerk-user-id", "user_attacker"), ("x-clerk-user-id", "user_attacker")]
 OBSCURE = EnvoyOptions(normalise=False, strip=False, underscores="ALLOW")
@@ -31,8 +33,10 @@ def signed_in(stack: LocalStack, **claims: object) -> list[tuple[str, str]]:
     return [bearer(stack.clerk.instance.mint(now=time.time(), claims=claims))]
 
 
-async def test_known_keys_keep_working_while_clerk_is_down(client: Client) -> None:
-    async with LocalStack() as stack:
+async def test_known_keys_keep_working_while_clerk_is_down(
+    transport: Transport, client: Client
+) -> None:
+    async with LocalStack(transport=transport) as stack:
         stack.clerk.mode = Mode.DOWN
         good = await client.send(stack.edge + USERS.path, headers=signed_in(stack))
         bad = await client.send(
@@ -44,8 +48,10 @@ async def test_known_keys_keep_working_while_clerk_is_down(client: Client) -> No
     assert (bad.status, bad.reason) == (401, "signature_invalid")
 
 
-async def test_a_restart_while_clerk_is_down_uses_the_copy_on_disk(client: Client) -> None:
-    async with LocalStack() as stack:
+async def test_a_restart_while_clerk_is_down_uses_the_copy_on_disk(
+    transport: Transport, client: Client
+) -> None:
+    async with LocalStack(transport=transport) as stack:
         stack.clerk.mode = Mode.DOWN
         await stack.gate.stop()
         await stack.start_gate()
@@ -61,12 +67,12 @@ async def test_a_restart_while_clerk_is_down_uses_the_copy_on_disk(client: Clien
 
 @pytest.mark.parametrize("kid", [None, "ins_2xAnotherKidAnotherKidAnoth"], ids=["same", "new"])
 async def test_a_rotated_key_is_learnt_from_the_first_token_that_needs_it(
-    kid: str | None, client: Client
+    kid: str | None, transport: Transport, client: Client
 ) -> None:
     """
     Clerk's ``kid`` is the instance id, so a rotation may keep it.
     """
-    async with LocalStack() as stack:
+    async with LocalStack(transport=transport) as stack:
         old = signed_in(stack)
         stack.clerk.instance.rotate(kid=kid)
         after = [
@@ -77,9 +83,11 @@ async def test_a_rotated_key_is_learnt_from_the_first_token_that_needs_it(
     assert [reply.status for reply in after] == [200, 401]
 
 
-async def test_a_burst_of_forged_tokens_is_one_fetch(client: Client) -> None:
+async def test_a_burst_of_forged_tokens_is_one_fetch(transport: Transport, client: Client) -> None:
     key = new_key()
-    async with LocalStack(environment={"WICKETGATE_JWKS_COOLDOWN_SECONDS": "30"}) as stack:
+    async with LocalStack(
+        transport=transport, environment={"WICKETGATE_JWKS_COOLDOWN_SECONDS": "30"}
+    ) as stack:
         before = stack.clerk.fetches[PUBLIC_PATH]
         replies = [
             await client.send(
@@ -100,8 +108,8 @@ async def test_a_burst_of_forged_tokens_is_one_fetch(client: Client) -> None:
     assert fetched <= 1
 
 
-async def test_a_gate_that_is_gone_lets_nobody_in(client: Client) -> None:
-    async with LocalStack() as stack:
+async def test_a_gate_that_is_gone_lets_nobody_in(transport: Transport, client: Client) -> None:
+    async with LocalStack(transport=transport) as stack:
         await stack.gate.kill()
 
         reply = await client.send(stack.edge + USERS.path, headers=signed_in(stack))
@@ -134,12 +142,12 @@ def targets() -> list[str]:
 
 
 async def test_a_target_that_two_readers_could_read_differently_reaches_nobody(
-    targets: list[str], client: Client
+    targets: list[str], transport: Transport, client: Client
 ) -> None:
     """
     With Envoy's own normalisation off, so that the gate is the only one to notice.
     """
-    async with LocalStack(options=OBSCURE) as stack:
+    async with LocalStack(transport=transport, options=OBSCURE) as stack:
         refused = {
             target: await client.send(stack.edge + target, headers=signed_in(stack))
             for target in targets

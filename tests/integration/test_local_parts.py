@@ -6,15 +6,18 @@ import json
 import os
 import re
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 from aiohttp import ClientSession, ServerDisconnectedError
 
+from transports import TRANSPORT
 from wicketgate.core.keys import KeySet
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.local.child import ChildProcess
@@ -23,16 +26,47 @@ from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import NO_ANSWER, Client, Reply, bearer
 from wicketgate.local.envoy_config import EnvoyOptions
 from wicketgate.local.policy_file import shipped_policy
-from wicketgate.local.ports import free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.stack import ORIGIN, LocalStack
 from wicketgate.local.table import Observed, Outcome, Table
 from wicketgate.local.tour import run_tour
 from wicketgate.local.tour_rows import AS_ANONYMOUS, AS_USER
 from wicketgate.local.upstream import EchoUpstream
 
+# -- ports
 
-def test_free_ports_are_different() -> None:
-    assert len(set(free_ports(50))) == 50
+
+def test_held_ports_are_different() -> None:
+    with held_ports(50) as ports:
+        assert len(set(ports)) == 50
+
+
+def listen(port: int, *, as_servers_do: bool = True) -> socket.socket:
+    with ExitStack() as stack:
+        listening = stack.enter_context(socket.socket())
+        if as_servers_do:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((LOOPBACK, port))
+        listening.listen()
+        stack.pop_all()
+    return listening
+
+
+def test_a_held_port_is_for_the_program_that_is_told_it() -> None:
+    with held_ports(1) as (port,):
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((LOOPBACK, port))
+        for _ in range(2):
+            with listen(port), socket.create_connection((LOOPBACK, port)):
+                pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ports cannot be held")
+def test_a_held_port_is_nobody_else_s_until_it_is_given_back() -> None:
+    with held_ports(1) as (port,), pytest.raises(OSError, match="in use"):
+        listen(port, as_servers_do=False)
+
+    listen(port, as_servers_do=False).close()
 
 
 # -- the upstream
@@ -61,9 +95,7 @@ async def test_the_upstream_answers_with_the_request_to_the_letter() -> None:
     ]
 
 
-async def test_the_client_s_answer_is_a_status_even_when_there_is_none() -> None:
-    (nobody,) = free_ports(1)
-
+async def test_the_client_s_answer_is_a_status_even_when_there_is_none(nobody: int) -> None:
     async with Client() as client:
         assert await client.send(f"http://127.0.0.1:{nobody}/") == Reply(NO_ANSWER)
 
@@ -301,7 +333,7 @@ async def test_the_tour_notices_an_envoy_that_fails_open() -> None:
     out = io.StringIO()
 
     options = EnvoyOptions(failure_mode_allow=True)
-    async with LocalStack(policy=shipped_policy(), options=options) as stack:
+    async with LocalStack(transport=TRANSPORT, policy=shipped_policy(), options=options) as stack:
         assert not await run_tour(stack, Table(out, {}))
 
     wrong = [line for line in out.getvalue().splitlines() if line.startswith("NO")]
@@ -311,7 +343,7 @@ async def test_the_tour_notices_an_envoy_that_fails_open() -> None:
 
 @pytest.mark.envoy
 async def test_the_access_log_names_the_user_and_never_the_query() -> None:
-    async with LocalStack() as stack, Client() as client:
+    async with LocalStack(transport=TRANSPORT) as stack, Client() as client:
         token = stack.clerk.instance.mint(now=time.time())
         await client.send(f"{stack.edge}/me?token=in-the-query", headers=[bearer(token)])
         await client.send(f"{stack.edge}/me?token=in-the-query")
@@ -335,7 +367,7 @@ async def test_the_access_log_names_the_user_and_never_the_query() -> None:
 async def test_browsers_can_ask_and_can_read_a_refusal() -> None:
     preflight = [("access-control-request-method", "POST")]
 
-    async with LocalStack() as stack, Client() as client:
+    async with LocalStack(transport=TRANSPORT) as stack, Client() as client:
         url = f"{stack.edge}/me"
         ours, theirs = ("origin", ORIGIN), ("origin", "https://evil.example")
         allowed = await client.send(url, method="OPTIONS", headers=[ours, *preflight])
@@ -357,7 +389,9 @@ async def test_the_gate_cannot_set_a_header_that_envoy_does_not_grant_it() -> No
     An alias that envoy.yaml does not list is a fault, not an extra header.
     """
     async with (
-        LocalStack(environment={"WICKETGATE_IDENTITY_ALIASES": "x-unlisted"}) as stack,
+        LocalStack(
+            transport=TRANSPORT, environment={"WICKETGATE_IDENTITY_ALIASES": "x-unlisted"}
+        ) as stack,
         Client() as client,
     ):
         token = stack.clerk.instance.mint(now=time.time())
@@ -374,7 +408,9 @@ async def test_the_stack_runs_over_a_unix_socket_and_a_restarted_gate_is_found(
     address = f"unix:{tmp_path / 'authz.sock'}"
 
     async with (
-        LocalStack(environment={"WICKETGATE_AUTHZ_ADDRESS": address}) as stack,
+        LocalStack(
+            transport=TRANSPORT, environment={"WICKETGATE_AUTHZ_ADDRESS": address}
+        ) as stack,
         Client() as client,
     ):
         before = await client.send(f"{stack.edge}/public")
@@ -392,7 +428,7 @@ async def test_the_stack_runs_over_a_unix_socket_and_a_restarted_gate_is_found(
 
 @pytest.mark.envoy
 async def test_a_gate_that_does_not_start_is_reported_and_leaves_nothing_behind() -> None:
-    stack = LocalStack(environment={"CLERK_PUBLISHABLE_KEY": "nonsense"})
+    stack = LocalStack(transport=TRANSPORT, environment={"CLERK_PUBLISHABLE_KEY": "nonsense"})
 
     with pytest.raises(
         EnvironmentFaultError, match=r"(?s)wicketgate ended.*CLERK_PUBLISHABLE_KEY"
@@ -404,8 +440,8 @@ async def test_a_gate_that_does_not_start_is_reported_and_leaves_nothing_behind(
         assert await client.send(stack.clerk.jwks_url) == Reply(NO_ANSWER)
 
 
-def local_command(directory: Path, **environment: str) -> ChildProcess:
-    command = (sys.executable, "-m", "wicketgate", "local")
+def local_command(directory: Path, *arguments: str, **environment: str) -> ChildProcess:
+    command = (sys.executable, "-m", "wicketgate", "local", *arguments)
     everything = {**os.environ, **environment}
     return ChildProcess("local", command, directory=directory, environment=everything)
 
@@ -414,13 +450,18 @@ def local_command(directory: Path, **environment: str) -> ChildProcess:
 async def test_the_command_prints_what_to_paste_and_ctrl_c_stops_everything(
     tmp_path: Path,
 ) -> None:
-    process = local_command(tmp_path)
+    """
+    With the transport that it was told; the other is the tour's.
+    """
+    process = local_command(tmp_path, "--transport", "grpcio")
     await process.start()
     try:
         await process.wait_until(says(process, "Ctrl-C"), seconds=40, what="running")
         token = re.findall(r"^TOKEN=(\S+)$", process.stdout, re.MULTILINE)[0]
         url = re.findall(r"curl -si (\S+)/me", process.stdout)[0]
+        metrics = re.findall(r"Metrics: (\S+)$", process.stdout, re.MULTILINE)[0]
         async with Client() as client:
+            assert b"wicketgate_connections" not in (await client.send(metrics)).body
             reply = await client.send(f"{url}/me", headers=[bearer(token)])
             assert ["clerk_user_id", USER] in json.loads(reply.body)["headers"]
 
@@ -429,7 +470,16 @@ async def test_the_command_prints_what_to_paste_and_ctrl_c_stops_everything(
             assert await client.send(f"{url}/me") == Reply(NO_ANSWER)
     finally:
         await process.stop()
+    assert "starting wicketgate authz with the transport grpcio" in process.stdout
     assert process.returncode == 0
+
+
+async def test_a_transport_that_is_none_is_refused(tmp_path: Path) -> None:
+    process = local_command(tmp_path, "--transport", "http")
+    await process.start()
+
+    assert await process.wait(seconds=20) == 2
+    assert "'http' (choose from" in process.stderr
 
 
 @pytest.fixture

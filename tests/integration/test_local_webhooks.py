@@ -30,7 +30,6 @@ from wicketgate.local.event_command import (
     send_event,
     user_id_of,
 )
-from wicketgate.local.ports import free_ports
 from wicketgate.local.runtime_file import announced, announced_endpoint, runtime_file
 from wicketgate.local.table import Table
 from wicketgate.local.tour_webhooks import run_webhook_tour
@@ -221,8 +220,7 @@ async def test_a_wish_that_cannot_be_granted_is_told(wish: EventWish) -> None:
         await send_event(wish, say=print)
 
 
-async def test_no_receiver_is_told(tmp_path: Path) -> None:
-    (nobody,) = free_ports(1)
+async def test_no_receiver_is_told(tmp_path: Path, nobody: int) -> None:
     secret = tmp_path / "secret"
     secret.write_text(new_secret() + "\n")
     wish = EventWish(

@@ -11,7 +11,6 @@ from psycopg.conninfo import make_conninfo
 from database import Database, Server
 from wicketgate.adapters.migrations import migrate, pending
 from wicketgate.errors import ConfigurationError, DependencyError
-from wicketgate.local.ports import free_ports
 from wicketgate.sql import Migration, in_schema, is_schema_name, migrations, query
 
 NAMES = [step.name for step in migrations()]
@@ -108,9 +107,7 @@ async def test_a_step_that_fails_leaves_nothing(database: Database) -> None:
     assert await pending(database.url, steps=[*migrations(), BROKEN]) == [BROKEN.name]
 
 
-async def test_a_database_that_is_down_is_no_surprise() -> None:
-    (nobody,) = free_ports(1)
-
+async def test_a_database_that_is_down_is_no_surprise(nobody: int) -> None:
     with pytest.raises(DependencyError, match="Connection refused") as caught:
         await migrate(f"postgresql://someone:hunter2@127.0.0.1:{nobody}/x")
     assert "hunter2" not in str(caught.value)

@@ -31,6 +31,7 @@ from h2.events import (
 
 from conformance.table import World
 from policies import credential, outcome
+from transports import TRANSPORT
 from wicketgate.core.decision import (
     decide,
 )
@@ -157,7 +158,10 @@ async def run(
     policy = tmp_path_factory.mktemp("policy") / "policy.yaml"
     policy.write_text(CORPUS["policy"], "utf-8")
     options = ENVOYS[request.param]
-    async with LocalStack(policy=policy, options=options) as stack, Client() as client:
+    async with (
+        LocalStack(transport=TRANSPORT, policy=policy, options=options) as stack,
+        Client() as client,
+    ):
         credentials = {who: credential(stack, who) for who in CREDENTIALS}
         bases = {"edge": stack.edge, "internal": stack.internal}
         places = {protocol: asyncio.Semaphore(n) for protocol, n in IN_FLIGHT.items()}

@@ -28,6 +28,7 @@ from policies import (
     v1,
     v2,
 )
+from transports import TRANSPORT
 from wicketgate.core.identity import spellings_of
 from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import Client, bearer
@@ -166,7 +167,9 @@ async def running(folder: Path, options: EnvoyOptions) -> AsyncIterator[LocalSta
         "WICKETGATE_SERVICE_TOKENS_FILE": str(tokens),
         "WICKETGATE_SESSION_COOKIES": "true",
     }
-    async with LocalStack(policy=policy, environment=settings, options=options) as stack:
+    async with LocalStack(
+        transport=TRANSPORT, policy=policy, environment=settings, options=options
+    ) as stack:
         yield stack
 
 
@@ -888,7 +891,7 @@ async def test_a_certificate_says_which_workload_asks(
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def shipped() -> AsyncIterator[LocalStack]:
-    async with LocalStack(policy=shipped_policy()) as stack:
+    async with LocalStack(transport=TRANSPORT, policy=shipped_policy()) as stack:
         yield stack
 
 

@@ -12,7 +12,8 @@ import pytest
 from conformance.table import World, bearer
 from gates import check_request
 from processes import check, code, environ, gate, refusal, serving, spawn
-from wicketgate.local.ports import free_ports
+from transports import on_both_transports
+from wicketgate.settings import Transport
 
 SECRET = "this-is-a-service-token-of-some-length"
 
@@ -36,12 +37,17 @@ async def test_mistakes_are_told_all_at_once_and_exit_2(world: World) -> None:
     assert "short" not in said.replace("shorter", "")
 
 
+@on_both_transports
 @pytest.mark.parametrize("name", ["WICKETGATE_AUTHZ_ADDRESS", "WICKETGATE_ADMIN_ADDRESS"])
-async def test_a_port_in_use_is_one_line_and_exits_1(name: str, world: World) -> None:
+async def test_a_port_in_use_is_one_line_and_exits_1(
+    name: str, world: World, transport: Transport
+) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
-        variables = environ(world, **{name: f"127.0.0.1:{taken.getsockname()[1]}"})
+        variables = environ(
+            world, WICKETGATE_TRANSPORT=transport, **{name: f"127.0.0.1:{taken.getsockname()[1]}"}
+        )
 
         status, said = await refusal(variables)
 
@@ -53,11 +59,14 @@ async def test_a_port_in_use_is_one_line_and_exits_1(name: str, world: World) ->
     assert all(line.startswith("{") for line in lines)
 
 
+@on_both_transports
 async def test_a_socket_in_no_directory_is_told_with_the_directory(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, transport: Transport
 ) -> None:
     nowhere = tmp_path / "nowhere"
-    variables = environ(world, WICKETGATE_AUTHZ_ADDRESS=f"unix:{nowhere}/gate.sock")
+    variables = environ(
+        world, WICKETGATE_TRANSPORT=transport, WICKETGATE_AUTHZ_ADDRESS=f"unix:{nowhere}/gate.sock"
+    )
 
     status, said = await refusal(variables)
 
@@ -65,10 +74,15 @@ async def test_a_socket_in_no_directory_is_told_with_the_directory(
     assert f"there is no directory {nowhere}" in said.splitlines()[-1]
 
 
+@on_both_transports
 async def test_a_socket_that_another_gate_answers_on_is_left_to_it(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, transport: Transport
 ) -> None:
-    variables = environ(world, WICKETGATE_AUTHZ_ADDRESS=f"unix:{tmp_path}/gate.sock")
+    variables = environ(
+        world,
+        WICKETGATE_TRANSPORT=transport,
+        WICKETGATE_AUTHZ_ADDRESS=f"unix:{tmp_path}/gate.sock",
+    )
     async with gate(variables) as first, grpc.aio.insecure_channel(first.checks) as channel:
         status, said = await refusal(variables)
         answered = code(await check(channel, check_request(bearer()(world))))
@@ -78,8 +92,15 @@ async def test_a_socket_that_another_gate_answers_on_is_left_to_it(
     assert answered == 0
 
 
-async def test_a_socket_that_a_crash_left_behind_is_taken(world: World, tmp_path: Path) -> None:
-    variables = environ(world, WICKETGATE_AUTHZ_ADDRESS=f"unix:{tmp_path}/gate.sock")
+@on_both_transports
+async def test_a_socket_that_a_crash_left_behind_is_taken(
+    world: World, tmp_path: Path, transport: Transport
+) -> None:
+    variables = environ(
+        world,
+        WICKETGATE_TRANSPORT=transport,
+        WICKETGATE_AUTHZ_ADDRESS=f"unix:{tmp_path}/gate.sock",
+    )
     async with gate(variables):
         pass  # ends it by SIGKILL
     assert (tmp_path / "gate.sock").exists()
@@ -140,9 +161,10 @@ async def test_check_tells_that_the_settings_are_good(world: World) -> None:
     assert b"good" in said
 
 
-async def test_a_gate_answers_checks_health_and_admin(world: World) -> None:
+@on_both_transports
+async def test_a_gate_answers_checks_health_and_admin(world: World, transport: Transport) -> None:
     async with (
-        gate(environ(world)) as running,
+        gate(environ(world, WICKETGATE_TRANSPORT=transport)) as running,
         grpc.aio.insecure_channel(running.checks) as channel,
         aiohttp.ClientSession(f"http://{running.admin}") as admin,
     ):
@@ -158,10 +180,36 @@ async def test_a_gate_answers_checks_health_and_admin(world: World) -> None:
     assert denied in exposed
 
 
-async def test_what_is_logged_holds_no_token_and_no_query(world: World) -> None:
+COUNTED = "wicketgate_connections "
+
+
+async def test_a_gate_that_is_told_none_runs_on_our_own_transport(world: World) -> None:
+    variables = environ(world)
+    del variables["WICKETGATE_TRANSPORT"]
+    async with (
+        gate(variables) as running,
+        aiohttp.ClientSession(f"http://{running.admin}") as admin,
+        admin.get("/metrics") as metrics,
+    ):
+        assert COUNTED in await metrics.text()
+
+
+async def test_a_gate_that_is_told_the_reference_runs_on_it(world: World) -> None:
+    async with (
+        gate(environ(world, WICKETGATE_TRANSPORT=Transport.GRPCIO)) as running,
+        aiohttp.ClientSession(f"http://{running.admin}") as admin,
+        admin.get("/metrics") as metrics,
+    ):
+        assert COUNTED not in await metrics.text()
+
+
+@on_both_transports
+async def test_what_is_logged_holds_no_token_and_no_query(
+    world: World, transport: Transport
+) -> None:
     sent = bearer()(world)
     async with (
-        gate(environ(world, SERVICE_AUTH_TOKEN=SECRET)) as running,
+        gate(environ(world, WICKETGATE_TRANSPORT=transport, SERVICE_AUTH_TOKEN=SECRET)) as running,
         grpc.aio.insecure_channel(running.checks) as channel,
     ):
         raw = check_request({**sent, "x-request-id": "r-1"}, path=f"/v1/me?token={SECRET}")
@@ -175,23 +223,29 @@ async def test_what_is_logged_holds_no_token_and_no_query(world: World) -> None:
     assert sent["authorization"].split()[1] not in repr(lines)
 
 
-async def test_a_unix_socket_serves(world: World, tmp_path: Path) -> None:
+@on_both_transports
+async def test_a_unix_socket_serves(world: World, tmp_path: Path, transport: Transport) -> None:
     address = f"unix:{tmp_path}/gate.sock"
     async with (
-        gate(environ(world, WICKETGATE_AUTHZ_ADDRESS=address)) as running,
+        gate(
+            environ(world, WICKETGATE_TRANSPORT=transport, WICKETGATE_AUTHZ_ADDRESS=address)
+        ) as running,
         grpc.aio.insecure_channel(address) as channel,
     ):
         assert address == running.checks
         assert code(await check(channel, check_request(bearer()(world)))) == 0
 
 
-async def test_without_keys_it_starts_and_is_not_serving(world: World) -> None:
+@on_both_transports
+async def test_without_keys_it_starts_and_is_not_serving(
+    world: World, nobody: int, transport: Transport
+) -> None:
     """
     Clerk cannot be reached and there is no copy: wait for it, do not crash.
     """
-    (nobody,) = free_ports(1)
     variables = environ(
         world,
+        WICKETGATE_TRANSPORT=transport,
         CLERK_JWT_KEY="",
         CLERK_JWKS_URL=f"http://127.0.0.1:{nobody}/jwks",
         WICKETGATE_JWKS_CACHE_FILE="off",
@@ -207,9 +261,14 @@ async def test_without_keys_it_starts_and_is_not_serving(world: World) -> None:
             assert (alive.status, ready.status) == (200, 503)
 
 
-async def test_sigterm_turns_health_first_and_keeps_answering(world: World) -> None:
+@on_both_transports
+async def test_sigterm_turns_health_first_and_keeps_answering(
+    world: World, transport: Transport
+) -> None:
     async with (
-        gate(environ(world, WICKETGATE_DRAIN_SECONDS="5")) as running,
+        gate(
+            environ(world, WICKETGATE_TRANSPORT=transport, WICKETGATE_DRAIN_SECONDS="5")
+        ) as running,
         grpc.aio.insecure_channel(running.checks) as channel,
     ):
         assert await serving(channel)
@@ -226,8 +285,11 @@ async def test_sigterm_turns_health_first_and_keeps_answering(world: World) -> N
     assert status == 0
 
 
-async def test_a_second_signal_ends_a_long_drain(world: World) -> None:
-    async with gate(environ(world, WICKETGATE_DRAIN_SECONDS="600")) as running:
+@on_both_transports
+async def test_a_second_signal_ends_a_long_drain(world: World, transport: Transport) -> None:
+    async with gate(
+        environ(world, WICKETGATE_TRANSPORT=transport, WICKETGATE_DRAIN_SECONDS="600")
+    ) as running:
         running.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(running.next_event("draining"), 5)
         running.process.send_signal(signal.SIGTERM)

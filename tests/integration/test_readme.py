@@ -43,13 +43,14 @@ def test_the_policy_is_one_that_the_gate_takes() -> None:
 
 
 @pytest.mark.envoy
+@pytest.mark.timeout(180)
 async def test_the_demo_prints_what_the_readme_shows_and_succeeds() -> None:
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "wicketgate", "local", "--tour"),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    output, _ = await asyncio.wait_for(process.communicate(), 55)
+    output, _ = await asyncio.wait_for(process.communicate(), 150)
 
     def steady(text: str) -> list[str]:
         return re.sub(r"of \d+ failed", "of N failed", text).split("\n")
@@ -57,6 +58,7 @@ async def test_the_demo_prints_what_the_readme_shows_and_succeeds() -> None:
     shown = steady(block("text", "a signed-in user").rstrip())
     printed = steady(output.decode())
     assert process.returncode == 0, output.decode()
+    assert "starting wicketgate authz with the transport wire ..." in printed
     assert [line for line in shown if line not in printed] == []
 
 

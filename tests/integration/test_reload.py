@@ -20,6 +20,7 @@ from certificates import Authority
 from conformance.table import World, bearer
 from gates import FakeRecorder, check_request
 from processes import Running, check, code, environ, gate, spawn, surroundings
+from transports import on_both_transports
 from webhooks import OTHER_SECRET, PATH, SECRET, body_of, signed, user
 from wicketgate.adapters.envoy import Responses
 from wicketgate.adapters.reload_telemetry import ReloadTelemetry
@@ -29,9 +30,8 @@ from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
 from wicketgate.core.token import TokenVerifier
 from wicketgate.gate import Gate
-from wicketgate.local.ports import free_ports
 from wicketgate.reload import Reloader
-from wicketgate.settings import AuthzSettings
+from wicketgate.settings import AuthzSettings, Transport
 
 Value = TypeVar("Value")
 
@@ -219,14 +219,18 @@ async def test_service_tokens_are_rotated_with_an_overlap(world: World, tmp_path
     assert not any(token in repr(lines) for token in TOKENS)
 
 
+@on_both_transports
 async def test_a_certificate_that_cannot_be_used_is_told_and_the_old_one_serves(
-    world: World, tmp_path: Path
+    world: World, tmp_path: Path, transport: Transport
 ) -> None:
     authority = Authority()
     certificate, key = authority.server().write(tmp_path, "server")
     good = certificate.read_text()
     variables = environ(
-        world, WICKETGATE_TLS_CERT_FILE=str(certificate), WICKETGATE_TLS_KEY_FILE=str(key)
+        world,
+        WICKETGATE_TRANSPORT=transport,
+        WICKETGATE_TLS_CERT_FILE=str(certificate),
+        WICKETGATE_TLS_KEY_FILE=str(key),
     )
     credentials = grpc.ssl_channel_credentials(authority.certificate)
 
@@ -256,11 +260,10 @@ async def test_a_certificate_that_cannot_be_used_is_told_and_the_old_one_serves(
     assert (spoilt["status"], mended["status"]) == ("degraded", "ready")
 
 
-async def test_signing_secrets_of_webhooks_are_rotated(tmp_path: Path) -> None:
+async def test_signing_secrets_of_webhooks_are_rotated(tmp_path: Path, nobody: int) -> None:
     """
     Whatever is signed rightly is answered 503 here, where there is no Postgres.
     """
-    (nobody,) = free_ports(1)
     path = written(tmp_path / "secret", SECRET)
     variables = {
         **surroundings(),
@@ -313,9 +316,17 @@ async def test_signing_secrets_of_webhooks_are_rotated(tmp_path: Path) -> None:
 # --- in the middle of traffic ------------------------------------------------
 
 
-async def test_no_check_fails_while_files_are_reloaded(world: World, tmp_path: Path) -> None:
+@on_both_transports
+async def test_no_check_fails_while_files_are_reloaded(
+    world: World, tmp_path: Path, transport: Transport
+) -> None:
     path = written(tmp_path / "policy.yaml", OPEN)
-    variables = environ(world, WICKETGATE_POLICY_FILE=str(path), WICKETGATE_DECISION_LOG="off")
+    variables = environ(
+        world,
+        WICKETGATE_TRANSPORT=transport,
+        WICKETGATE_POLICY_FILE=str(path),
+        WICKETGATE_DECISION_LOG="off",
+    )
     codes: Counter[int] = Counter()
     good, bad, texts = 0.0, 0.0, cycle([USERS, OPEN])
     async with running_gate(variables) as (_, channel, admin):

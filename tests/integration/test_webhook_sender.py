@@ -24,7 +24,7 @@ from wicketgate.local.clerk_users import (
     session_document,
     user_document,
 )
-from wicketgate.local.ports import LOOPBACK, free_ports, port_of
+from wicketgate.local.ports import LOOPBACK, port_of
 from wicketgate.local.webhook_sender import (
     NO_ANSWER,
     SCHEDULE,
@@ -165,8 +165,9 @@ async def test_any_2xx_is_a_success_and_a_redirect_is_not(
     assert sent.statuses == ((status,) if is_delivered else (status,) * 4)
 
 
-async def test_slowness_and_absence_are_failures(ear: Ear, session: ClientSession) -> None:
-    (nobody,) = free_ports(1)
+async def test_slowness_and_absence_are_failures(
+    ear: Ear, session: ClientSession, nobody: int
+) -> None:
     ear.delay_seconds = 0.5
     endpoints = (
         Endpoint(ear.url, SECRET),

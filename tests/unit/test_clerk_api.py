@@ -27,7 +27,6 @@ from wicketgate.local.clerk import SECRET_KEY, ClerkDouble, Mode
 from wicketgate.local.clerk_backend import Asked, Cursors, Refusal
 from wicketgate.local.clerk_instance import ClerkInstance, new_key
 from wicketgate.local.clerk_users import Document, numbered_id, user_document
-from wicketgate.local.ports import free_ports
 
 NOW = 1_790_000_000_000
 KEY = new_key()
@@ -411,11 +410,9 @@ async def test_an_answer_that_does_not_come_is_a_failure(world: World) -> None:
         await directory.count()
 
 
-async def test_nobody_there_is_a_failure(world: World) -> None:
-    (port,) = free_ports(1)
-
+async def test_nobody_there_is_a_failure(world: World, nobody: int) -> None:
     with pytest.raises(DependencyError, match="no connection: check CLERK_API_URL"):
-        await world.directory(url=f"http://127.0.0.1:{port}").count()
+        await world.directory(url=f"http://127.0.0.1:{nobody}").count()
 
 
 async def test_an_answer_without_end_is_not_read_to_the_end(world: World) -> None:

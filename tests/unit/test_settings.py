@@ -133,7 +133,7 @@ def test_defaults_are_those_of_the_documentation() -> None:
 
     assert str(settings.authz_address) == "127.0.0.1:9191"
     assert str(settings.admin_address) == "127.0.0.1:9464"
-    assert settings.transport is Transport.GRPCIO
+    assert settings.transport is Transport.WIRE
     assert settings.rules.party_check is PartyCheck.OFF
     assert settings.rules.audiences == frozenset()
     assert settings.rules.impersonation
@@ -620,7 +620,7 @@ def test_impersonation_can_be_denied() -> None:
     [
         ("WICKETGATE_IMPERSONATION", "maybe", "allow or deny"),
         ("WICKETGATE_AZP_CHECK", "on", "off or if-present or required"),
-        ("WICKETGATE_TRANSPORT", "http", "expected grpcio"),
+        ("WICKETGATE_TRANSPORT", "http", "expected wire or grpcio"),
         ("WICKETGATE_LOG_LEVEL", "trace", "debug or info or warning or error"),
         ("WICKETGATE_DECISION_LOG", "none", "all or denied or off"),
         ("WICKETGATE_DECISION_DETAIL", "all", "standard or replay"),
