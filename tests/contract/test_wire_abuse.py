@@ -3,8 +3,9 @@
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import grpc
 import pytest
@@ -12,10 +13,17 @@ import pytest
 from fuzz.listening import ECHO, LoopFactory, Served, on_both_loops, serving
 from fuzz.raw import Raw, flood
 from unit.grpc.peer import (
+    END_HEADERS,
+    END_STREAM,
     FIRST,
     HELLO,
+    LAST,
+    PLAIN,
     PREFACE,
+    SETTINGS_ACK,
     ask,
+    block,
+    data,
     frame,
     goaway,
     headers,
@@ -28,6 +36,9 @@ from wicketgate.grpc import protocol, server
 from wicketgate.grpc.frames import Setting, Type
 from wicketgate.grpc.limits import MEBIBYTE, Limits
 
+APART = (("grpc.use_local_subchannel_pool", 1),)
+"""Channels to the same address share a connection unless they are told not to."""
+
 
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -38,48 +49,172 @@ def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def neighbour(served: Served) -> Iterator[None]:
-    """Ask all the time on another connection; none of it may fail or be reconnected."""
-    with grpc.insecure_channel(served.address) as channel:
+def neighbour(served: Served) -> Iterator[Counter[str]]:
+    """Ask all the time on another connection; none of it may fail or be reconnected.
+
+    Yields how often that was answered, by what went wrong; the empty word for nothing.
+    """
+    answered: Counter[str] = Counter()
+    is_over = threading.Event()
+    with grpc.insecure_channel(served.address, options=APART) as channel:
         echo: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(ECHO)
-        assert echo(b"before", timeout=10) == b"before"
-        yield
-        assert echo(b"after", timeout=10) == b"after"
+
+        def ask_on() -> None:
+            while not is_over.is_set():
+                try:
+                    answered["" if echo(b"x", timeout=10) == b"x" else "another"] += 1
+                except grpc.RpcError as error:
+                    answered[str(error)] += 1
+                time.sleep(0.001)
+
+        asking = threading.Thread(target=ask_on)
+        asking.start()
+        try:
+            served.until(lambda: answered[""] > 0)
+            before = answered[""]
+            yield answered
+            # The one under way may have begun earlier.
+            served.until(lambda: answered[""] > before + 1 or len(answered) > 1)
+        finally:
+            is_over.set()
+            asking.join()
+    assert set(answered) == {""}
 
 
 RESETS = b"".join(headers(number) + rst_stream(number) for number in range(3, 22_003, 2))
 MALFORMED = b"".join(headers(number, ("A", "b")) for number in range(3, 22_003, 2))
+TOO_LATE = b"".join(ask(number) + data(number) for number in range(3, 22_003, 2))
+BOMB = block(*PLAIN, ("x-long", "v" * 4_000)) + b"\xbe" * 100
+"""An entry of the table, and a hundred times what it says (RFC 7541 section 7.3)."""
 
-ATTACKS: dict[str, bytes] = {
-    "SETTINGS": flood(Type.SETTINGS, b""),
-    "SETTINGS with entries": flood(Type.SETTINGS, settings((4, 1), (4, 2))[9:]),
-    "PING": flood(Type.PING, bytes(8)),
-    "PRIORITY": flood(Type.PRIORITY, bytes(5), stream_id=1),
-    "WINDOW_UPDATE": flood(Type.WINDOW_UPDATE, b"\0\0\0\1"),
-    "unknown types": flood(0xEE, b""),
-    "empty DATA": headers(3) + flood(Type.DATA, b"", stream_id=3),
-    "CONTINUATION": frame(Type.HEADERS, 0, 3) + flood(Type.CONTINUATION, b"", stream_id=3),
-    "long CONTINUATION": frame(Type.HEADERS, 0, 3)
-    + frame(Type.CONTINUATION, 0, 3, bytes(16_384)) * 5,
-    "rapid reset": RESETS,
-    "made to reset": MALFORMED,
+CALM = "ENHANCE_YOUR_CALM"
+ATTACKS: dict[str, tuple[bytes, str]] = {
+    "SETTINGS": (flood(Type.SETTINGS, b""), CALM),
+    "SETTINGS with entries": (flood(Type.SETTINGS, settings((4, 1), (4, 2))[9:]), CALM),
+    "SETTINGS with many entries": (settings(*[(4, 1)] * 33), CALM),
+    "acknowledgements": (SETTINGS_ACK * 1_200, CALM),
+    "PING": (flood(Type.PING, bytes(8)), CALM),
+    "PRIORITY": (flood(Type.PRIORITY, bytes(5), stream_id=1), CALM),
+    "WINDOW_UPDATE": (flood(Type.WINDOW_UPDATE, b"\0\0\0\1"), CALM),
+    "WINDOW_UPDATE on a stream": (
+        headers(3) + flood(Type.WINDOW_UPDATE, b"\0\0\0\1", stream_id=3),
+        CALM,
+    ),
+    "GOAWAY": (flood(Type.GOAWAY, bytes(8)), CALM),
+    "unknown types": (flood(0xEE, b""), CALM),
+    "empty DATA": (headers(3) + flood(Type.DATA, b"", stream_id=3), CALM),
+    "CONTINUATION": (
+        frame(Type.HEADERS, 0, 3) + flood(Type.CONTINUATION, b"", stream_id=3),
+        CALM,
+    ),
+    "long CONTINUATION": (
+        frame(Type.HEADERS, 0, 3) + frame(Type.CONTINUATION, 0, 3, bytes(16_384)) * 5,
+        CALM,
+    ),
+    "rapid reset": (RESETS, CALM),
+    "made to reset": (MALFORMED, CALM),
+    "DATA after the end": (TOO_LATE, CALM),
+    "a table, where there is none": (
+        frame(Type.HEADERS, LAST, 3, b"\x3f\xe1\x1f" + BOMB),
+        "COMPRESSION_ERROR",
+    ),
+    "a frame that is too long": (
+        headers(3) + frame(Type.DATA, 0, 3, bytes(16_385)),
+        "FRAME_SIZE_ERROR",
+    ),
+    "a frame that is announced too long": (
+        frame(Type.HEADERS, 0, 3, bytes(2**24 - 1))[:9],
+        "FRAME_SIZE_ERROR",
+    ),
+    "a window that overflows": (window_update(0, 2**31 - 1), "FLOW_CONTROL_ERROR"),
 }
 
 
 @pytest.mark.parametrize("name", ATTACKS)
 def test_an_attack_ends_its_own_connection(name: str) -> None:
+    sent, code = ATTACKS[name]
     with serving() as served, neighbour(served):
         with Raw(served.address) as raw:
             raw.send(FIRST)
             raw.until_said("HEADERS 1 END")
-            raw.send(ATTACKS[name])
+            raw.send(sent)
             told = raw.to_the_end()
         served.until(lambda: served.observed.open == 1)
 
     assert told[-1].startswith("GOAWAY ")
-    assert told[-1].endswith(" ENHANCE_YOUR_CALM")
-    assert served.observed.faults == {"enhance_your_calm": 1, "": 1}
+    assert told[-1].endswith(f" {code}")
+    assert served.observed.faults == {code.lower(): 1, "": 1}
     assert served.troubles == []
+
+
+def test_a_table_bomb_ends_its_own_connection() -> None:
+    """
+    Until a peer knows that there is no table, it may use one.
+    """
+    with serving() as served, neighbour(served):
+        with Raw(served.address, hello=PREFACE + settings()) as raw:
+            raw.send(frame(Type.HEADERS, LAST, 1, b"\x40\x01a\x7f\xa1\x1e" + bytes(4_000)))
+            raw.send(frame(Type.HEADERS, LAST, 3, b"\xbe" * 100))
+            told = raw.to_the_end()
+        served.until(lambda: served.observed.open == 1)
+
+    assert told[-1] == "GOAWAY 3 COMPRESSION_ERROR"
+    assert served.observed.faults == {"compression_error": 1, "": 1}
+
+
+def test_a_header_list_that_is_too_long_ends_its_own_stream() -> None:
+    fields = [(f"x-{number}", "") for number in range(2_000)]
+    with serving() as served, neighbour(served), Raw(served.address) as raw:
+        raw.send(FIRST)
+        raw.until_said("HEADERS 1 END")
+        raw.send(_in_frames(3, block(*PLAIN, *fields)), ask(5))
+        told = raw.until_said("HEADERS 5 END")
+
+    assert told == ["RST 3 PROTOCOL_ERROR", "HEADERS 5 END"]
+    assert served.observed.faults == {"": 2}
+
+
+def _in_frames(stream_id: int, coded: bytes) -> bytes:
+    """Return a long block as HEADERS and CONTINUATION, the end of its request."""
+    pieces = [coded[at : at + 16_384] for at in range(0, len(coded), 16_384)]
+    first, *rest = pieces
+    sent = frame(Type.HEADERS, END_STREAM, stream_id, first)
+    for number, piece in enumerate(rest, 1):
+        flags = END_HEADERS if number == len(rest) else 0
+        sent += frame(Type.CONTINUATION, flags, stream_id, piece)
+    return sent
+
+
+def test_more_than_the_connection_s_window_ends_it() -> None:
+    with serving(limits=Limits(buffered_bytes=65_535)) as served, neighbour(served):
+        with Raw(served.address) as raw:
+            raw.send(FIRST, headers(3), *[data(3, bytes(16_384), flags=0)] * 4)
+            told = raw.to_the_end()
+        served.until(lambda: served.observed.open == 1)
+
+    assert told[-1] == "GOAWAY 3 FLOW_CONTROL_ERROR"
+    assert served.observed.faults == {"flow_control_error": 1, "": 1}
+
+
+def test_who_grants_nothing_starves_nobody_else() -> None:
+    """
+    Neither the other streams of its connection nor the other connections.
+    """
+    with serving() as served, neighbour(served) as answered, Raw(served.address) as raw:
+        raw.send(FIRST)
+        raw.until_said("HEADERS 1 END")
+        raw.send(settings((Setting.INITIAL_WINDOW_SIZE, 0)))
+        message = b"\0\0\0\0\4echo"
+        raw.send(*(ask(number, message) for number in range(3, 2_003, 2)))
+        told = raw.until_said("HEADERS 2001")
+        before = answered[""]
+        served.until(lambda: answered[""] > before + 10)
+        raw.send(window_update(1_001, 9))
+        told += raw.until_said("HEADERS 1001 END")
+
+    assert [line for line in told if line.startswith("DATA")] == ["DATA 1001 9"]
+    assert [line for line in told if line.endswith(" END")] == ["HEADERS 1001 END"]
+    assert served.asked["echo"] >= 1_000
 
 
 @on_both_loops
@@ -200,7 +335,13 @@ def test_a_peer_that_is_not_there_any_more_is_ended() -> None:
 def test_a_request_that_does_not_end_is_ended() -> None:
     with serving(limits=Limits(stream_seconds=0.1)) as served, Raw(served.address) as raw:
         raw.send(FIRST + headers(3))
-        told = raw.until_said("RST 3 CANCEL")
+        told: list[str] = []
+        raw.socket.settimeout(0.03)
+        while "RST 3 CANCEL" not in told:
+            # However often something comes of it.
+            raw.send(data(3, b"x", flags=0))
+            with suppress(TimeoutError):
+                told += raw.until_said("RST 3 CANCEL")
 
     assert "RST 3 CANCEL" in told
     assert served.observed.faults == {"": 1}

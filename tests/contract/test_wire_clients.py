@@ -13,7 +13,7 @@ import pytest
 from fuzz.listening import BROKEN, ECHO, SLOW, LoopFactory, Served, on_both_loops, serving
 from fuzz.raw import Raw
 from fuzz.sessions import H2Client
-from unit.grpc.peer import FIRST, HELLO, ask, data, headers
+from unit.grpc.peer import FIRST, HELLO, PLAIN, ask, data, headers
 from wicketgate.grpc.limits import MEBIBYTE, Limits
 
 UNLIMITED = (
@@ -240,6 +240,28 @@ def test_a_client_that_hangs_up_in_the_middle(loop_factory: LoopFactory) -> None
         served.until(lambda: served.observed.open == 0)
 
     assert served.observed.faults == {"": 5}
+    assert served.troubles == []
+
+
+@pytest.mark.parametrize("fault", [b"", headers(2)], ids=["hangs up", "is at fault"])
+@on_both_loops
+def test_what_a_client_waited_for_ends_with_its_connection(
+    fault: bytes, loop_factory: LoopFactory
+) -> None:
+    with serving(loop_factory=loop_factory) as served:
+        with Raw(served.address) as raw:
+            raw.send(FIRST)
+            raw.until_said("HEADERS 1 END")
+            for number in (3, 5, 7):
+                fields = [f if f[0] != ":path" else (":path", SLOW) for f in PLAIN]
+                raw.send(headers(number, *fields), data(number, b"\0\0\0\0\1x"))
+            served.until(lambda: served.asked["slow"] == 3)
+            raw.send(fault)
+            if fault:
+                # At once, and not when the client has read it.
+                served.until(lambda: served.asked["cancelled"] == 3)
+        served.until(lambda: served.asked["cancelled"] == 3)
+
     assert served.troubles == []
 
 

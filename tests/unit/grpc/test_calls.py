@@ -1,7 +1,7 @@
 """Calls: what is answered at once, what later, and what becomes of those that end early."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,6 +140,47 @@ async def test_an_answer_in_time_has_no_deadline_any_more() -> None:
     await asyncio.sleep(0.05)
 
     assert [fields.get("grpc-status") for fields in fields_of(line.sent)[1]] == [None, "0"]
+
+
+async def test_a_deadline_is_not_kept_after_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    It may be hours away, and there are many calls.
+    """
+    loop = asyncio.get_running_loop()
+    handles: list[asyncio.TimerHandle] = []
+    later = loop.call_later
+
+    def watched(
+        delay: float, callback: Callable[..., object], *arguments: object
+    ) -> asyncio.TimerHandle:
+        handles.append(later(delay, callback, *arguments))
+        return handles[-1]
+
+    monkeypatch.setattr(loop, "call_later", watched)
+    answers = {b"answered": loop.create_future(), b"given up": loop.create_future()}
+    line = Line(answers.__getitem__)
+    for number, message in enumerate(answers):
+        line.receive(call(2 * number + 1, message, fields={"grpc-timeout": "9H"}))
+    before = [handle.cancelled() for handle in handles]
+    answers[b"answered"].set_result(b"")
+    await asyncio.sleep(0)
+    line.receive(rst_stream(3))
+
+    assert before == [False, False]
+    assert [handle.cancelled() for handle in handles] == [True, True]
+    assert line.status(1) == "0"
+
+
+async def test_nothing_is_waited_for_once_all_is_cancelled() -> None:
+    waits = [asyncio.get_running_loop().create_future() for _ in range(3)]
+    left = iter(waits)
+    line = Line(lambda _: next(left))
+    line.receive(call(1), call(3), call(5))
+
+    line.calls.cancel_all()
+
+    assert [each.cancelled() for each in waits] == [True, True, True]
+    assert line.troubles == []
 
 
 async def test_a_call_that_is_given_up_is_cancelled() -> None:

@@ -285,6 +285,25 @@ def test_a_prefix_does_not_hide_what_is_wrong_after_it() -> None:
     assert outcome(reader, block(*varying(9)) + b"\x20") == "COMPRESSION_ERROR"
 
 
+def test_a_prefix_with_fields_leaves_no_room_for_pseudo_headers() -> None:
+    """
+    Not even for one that was not there before.
+    """
+    without = [field for field in varying(0) if field[0] != ":authority"]
+    reader = blocks()
+    heads = [outcome(reader, block(*without, ("x-id", f"{number}"))) for number in range(5)]
+
+    assert all(isinstance(head, Head) for head in heads)
+    assert outcome(reader, block(*without, (":authority", "echo"))) == "malformed"
+
+
+@pytest.mark.parametrize(("digits", "is_good"), [(18, True), (19, False)])
+def test_a_content_length_has_an_end(digits: int, *, is_good: bool) -> None:
+    length = ("content-length", "9" * digits)
+
+    assert isinstance(outcome(blocks(), block(*PLAIN, length)), Head) == is_good
+
+
 def test_a_short_prefix_is_given_up_for_a_longer_one() -> None:
     """
     As when a health check came between two Checks.

@@ -27,6 +27,7 @@ from unit.grpc.peer import (
     story,
     window_update,
 )
+from wicketgate.grpc import frames
 from wicketgate.grpc.frames import ErrorCode, Setting, Type
 from wicketgate.grpc.limits import MEBIBYTE, Limits
 
@@ -53,6 +54,23 @@ def test_the_first_frame_of_the_server_is_settings() -> None:
         Setting.MAX_HEADER_LIST_SIZE: 65_536,
     }
     assert str(window) == f"WINDOW 0 {64 * MEBIBYTE - 65_535}"
+
+
+def test_no_window_is_wider_than_windows_can_be() -> None:
+    limits = Limits(message_bytes=2**31, buffered_bytes=2**31 - 1)
+
+    hello, window = parsed(Peer(limits=limits, hello=b"").greeting)
+
+    assert bytes([0, Setting.INITIAL_WINDOW_SIZE, 0x7F, 0xFF, 0xFF, 0xFF]) in hello.payload
+    assert str(window) == f"WINDOW 0 {2**31 - 1 - 65_535}"
+
+
+@pytest.mark.parametrize("size", [0, 127, 128, 255, 256, 65_535, 65_536, 2**24 - 1])
+def test_a_frame_says_how_long_it_is(size: int) -> None:
+    (said,) = parsed(frames.frame(Type.PING, 0x5, 2**31 - 1, bytes(size)))
+
+    assert (said.kind, said.flags, said.stream_id) == (Type.PING, 0x5, 2**31 - 1)
+    assert len(said.payload) == size
 
 
 def test_a_window_that_is_the_usual_one_is_not_widened() -> None:

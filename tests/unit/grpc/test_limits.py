@@ -123,6 +123,31 @@ def test_a_window_update_that_sets_something_free_is_work_done() -> None:
     assert peer.fault == ""
 
 
+IGNORED: dict[str, Callable[[int], bytes]] = {
+    "DATA on what was reset": lambda _: data(3, b"x", flags=0),
+    "trailers on what was reset": lambda _: headers(3, ("a", "b"), flags=LAST),
+    "HEADERS after the last stream": lambda number: headers(5 + 2 * number, flags=LAST),
+    "DATA after the last stream": lambda _: data(5, b"x", flags=0),
+}
+"""What comes for nobody; stream 3 was reset, and then the server left."""
+
+
+@pytest.mark.parametrize("name", IGNORED)
+def test_what_is_ignored_is_counted_all_the_same(name: str) -> None:
+    peer = Peer(limits=LOW, holds=True)
+    peer.send(FIRST + headers(3, ("A", "b")))
+    peer.connection.close_now()
+    peer.send(headers(5))
+
+    sent = 0
+    while not peer.fault and sent < 1_000:
+        peer.send(IGNORED[name](sent + 1))
+        sent += 1
+
+    assert peer.fault == CALM
+    assert sent <= LOW.glitches + EARNED_BY_REQUEST
+
+
 @pytest.mark.parametrize("payload", [b"", b"\1\0"], ids=["empty", "padding"])
 def test_data_without_data_ends_the_connection(payload: bytes) -> None:
     """
