@@ -7,9 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from wicketgate.adapters.connection_telemetry import ConnectionTelemetry
 from wicketgate.adapters.grpcio_server import GrpcServer
-from wicketgate.adapters.wire_server import WireGrpcServer
+from wicketgate.adapters.wire_server import Checker, WireGrpcServer
 from wicketgate.app.authz import AuthzServer
-from wicketgate.gate import Gate
 from wicketgate.grpc.endpoint import TlsIdentity
 from wicketgate.settings import Transport
 
@@ -17,7 +16,7 @@ from wicketgate.settings import Transport
 @asynccontextmanager
 async def serving_gate(
     transport: Transport,
-    gate: Gate,
+    gate: Checker,
     *,
     address: str = "127.0.0.1:0",
     tls: TlsIdentity | None = None,
