@@ -24,6 +24,7 @@ from wicketgate.core.keys import KeySet
 from wicketgate.core.policy.routes import RoutePolicy
 from wicketgate.core.policy.rule import Policy
 from wicketgate.core.record import Record
+from wicketgate.core.verdict import Verdict
 from wicketgate.gate import Gate, KeySource, Recorder, Rulebook
 
 
@@ -49,6 +50,10 @@ class FakeRecorder:
     """Keeps every record."""
 
     records: list[Record] = field(default_factory=list)
+
+    def count(self, verdict: Verdict, seconds: float) -> bool:  # noqa: ARG002 - the seam's shape
+        """Want a record of everything."""
+        return True
 
     def record(self, record: Record) -> None:
         """Keep it."""

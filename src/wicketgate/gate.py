@@ -60,6 +60,9 @@ class KeySource(Protocol):
 class Recorder(Protocol):
     """Whoever keeps records of decisions: log, metrics."""
 
+    def count(self, verdict: Verdict, seconds: float) -> bool:
+        """Count a decision that took so long, and tell whether a record of it is to be kept."""
+
     def record(self, record: Record) -> None:
         """Keep one record."""
 
@@ -90,7 +93,7 @@ class Gate:
             timer: Monotonic seconds.
             decision_ids: Endless and unique.
             replays: Tells whether what a replay needs is recorded as well; asked once
-                for each decision. `None` for never.
+                for each record. `None` for never.
         """
         self.rulebook = rulebook
         self.revocations = NO_REVOCATIONS
@@ -160,16 +163,18 @@ class Gate:
             verdict, decision_id=decision_id, is_grpc=request is not None and request.is_grpc
         )
         # A full disk or a closed pipe must not close the mesh. To suppress() takes 0.5 µs.
-        try:  # noqa: SIM105
-            self._recorder.record(
-                record_of(
-                    verdict,
-                    request,
-                    decision_id=decision_id,
-                    seconds=self._timer() - started,
-                    replay=None if self._replays is None else self._replay(verdict, request),
+        try:
+            seconds = self._timer() - started
+            if self._recorder.count(verdict, seconds):
+                self._recorder.record(
+                    record_of(
+                        verdict,
+                        request,
+                        decision_id=decision_id,
+                        seconds=seconds,
+                        replay=self._replay(verdict, request),
+                    )
                 )
-            )
         except Exception:  # noqa: BLE001, S110 - there is nobody left to tell
             pass
         return answer

@@ -18,20 +18,28 @@ from wicketgate.core.verdict import (
 )
 
 
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
-def test_decide_gives_the_row_s_verdict(row: Row, world: World) -> None:
+def test_decide_gives_the_row_s_verdict(row: Row, times: int, world: World) -> None:
+    """
+    Also to a token that is remembered from the time before.
+    """
     request = HttpRequest(
         target=row.route.path, headers=row.sends(world), context=row.route.context
     )
+    judge, policy, keys = world.judge(), RoutePolicy(), world.keys()
 
-    verdict = decide(
-        request,
-        judge=world.judge(),
-        policy=RoutePolicy(),
-        keys=world.keys(),
-        revocations=NO_REVOCATIONS,
-        now=world.now,
-    )
+    *_, verdict = [
+        decide(
+            request,
+            judge=judge,
+            policy=policy,
+            keys=keys,
+            revocations=NO_REVOCATIONS,
+            now=world.now,
+        )
+        for _ in range(times)
+    ]
 
     if isinstance(verdict, NeedKey):
         verdict = verdict.if_current

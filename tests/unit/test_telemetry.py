@@ -8,11 +8,14 @@ from dataclasses import replace
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tokens import USER_RULE, billing_token, claims_of
 from wicketgate.adapters.log_stream import ATOMIC_BYTES
 from wicketgate.adapters.telemetry import MAX_LINE, Telemetry, make_log
+from wicketgate.core.policy.rule import Rule
 from wicketgate.core.reason import Reason
 from wicketgate.core.record import MAX_SHADOWS, DecisionLog, Record
 from wicketgate.core.replay_record import Replay
+from wicketgate.core.verdict import Allow, Deny, Shadow, User, Verdict
 
 DENIED = Record(
     decision_id="d-1",
@@ -34,6 +37,8 @@ ALLOWED = Record(
     detail="",
     seconds=0.000_125,
 )
+EXPIRED = Deny(Reason.TOKEN_EXPIRED, USER_RULE)
+ADMITTED = Allow(User(claims_of({})), USER_RULE)
 REPLAY = Replay(
     method="GET",
     host="api.example.com",
@@ -113,11 +118,9 @@ def test_the_decision_log_keeps_what_it_is_told_to(
 ) -> None:
     stream = io.StringIO()
     telemetry = logging(stream, decision_log=which)
+    asked: dict[str, Verdict] = {"deny": EXPIRED, "allow": ADMITTED}
 
-    telemetry.record(DENIED)
-    telemetry.record(ALLOWED)
-
-    assert expected == [json.loads(line)["verdict"] for line in stream.getvalue().splitlines()]
+    assert expected == [word for word, verdict in asked.items() if telemetry.count(verdict, 0.1)]
 
 
 def test_the_level_of_the_log_does_not_silence_decisions() -> None:
@@ -133,7 +136,9 @@ def test_what_the_operator_must_mend_is_always_logged(which: DecisionLog) -> Non
     stream = io.StringIO()
     detail = "context_extensions.policy is 'usr'; expected one of user, service"
 
-    logging(stream, decision_log=which).record(replace(DENIED, detail=detail))
+    telemetry = logging(stream, decision_log=which)
+    assert telemetry.count(replace(EXPIRED, detail=detail), 0.1)
+    telemetry.record(replace(DENIED, detail=detail))
 
     assert detail == json.loads(stream.getvalue())["detail"]
 
@@ -141,9 +146,9 @@ def test_what_the_operator_must_mend_is_always_logged(which: DecisionLog) -> Non
 def test_decisions_are_counted_whether_or_not_they_are_logged() -> None:
     telemetry = logging(io.StringIO(), decision_log=DecisionLog.OFF)
 
-    telemetry.record(DENIED)
-    telemetry.record(DENIED)
-    telemetry.record(ALLOWED)
+    telemetry.count(EXPIRED, 0.000_25)
+    telemetry.count(EXPIRED, 0.000_25)
+    telemetry.count(ADMITTED, 0.75)
 
     found = samples(telemetry)
     denied = {("verdict", "deny"), ("reason", "token_expired"), ("principal", "none")}
@@ -151,6 +156,15 @@ def test_decisions_are_counted_whether_or_not_they_are_logged() -> None:
     assert found["wicketgate_checks_total", frozenset(denied)] == 2
     assert found["wicketgate_checks_total", frozenset(allowed)] == 1
     assert found["wicketgate_check_seconds_count", frozenset()] == 3
+    assert found["wicketgate_check_seconds_sum", frozenset()] == 0.7505
+    buckets = {
+        dict(labels)["le"]: value
+        for (name, labels), value in found.items()
+        if name == "wicketgate_check_seconds_bucket"
+    }
+    assert [buckets[bound] for bound in ("0.0001", "0.00025", "0.5", "1.0", "+Inf")] == [
+        *(0, 2, 2, 3, 3)
+    ]
 
 
 def test_a_reading_is_taken_at_each_scrape_and_may_be_missing() -> None:
@@ -259,12 +273,13 @@ def test_whatever_a_request_holds_the_line_stays_one(text: str) -> None:
 
 def test_decisions_are_counted_by_rule_and_shadow_rules_by_what_they_would_have_said() -> None:
     telemetry = logging(io.StringIO(), decision_log=DecisionLog.OFF)
-    shadows = (("strict", "session_too_old"), ("mild", "allowed"))
+    shadows = (Shadow("strict", Reason.SESSION_TOO_OLD), Shadow("mild", None))
+    app = Rule(name="app")
 
-    telemetry.record(DENIED)
-    telemetry.record(replace(ALLOWED, rule="app", shadows=shadows))
-    telemetry.record(replace(ALLOWED, rule="app", shadows=shadows[:1]))
-    telemetry.record(replace(DENIED, rule=""))
+    telemetry.count(EXPIRED, 0.1)
+    telemetry.count(replace(ADMITTED, rule=app, shadows=shadows), 0.1)
+    telemetry.count(replace(ADMITTED, rule=app, shadows=shadows[:1]), 0.1)
+    telemetry.count(replace(EXPIRED, rule=None), 0.1)
 
     found = {
         (name.removeprefix("wicketgate_"), dict(labels)["rule"], dict(labels)["verdict"]): value
@@ -282,9 +297,9 @@ def test_decisions_are_counted_by_rule_and_shadow_rules_by_what_they_would_have_
 def test_service_tokens_are_counted_by_name_with_the_time_of_their_last_use() -> None:
     telemetry = logging(io.StringIO())
 
-    telemetry.record(replace(ALLOWED, service="billing"))
-    telemetry.record(replace(DENIED, service="billing"))
-    telemetry.record(ALLOWED)
+    telemetry.count(replace(ADMITTED, caller=billing_token()), 0.1)
+    telemetry.count(replace(EXPIRED, caller=billing_token()), 0.1)
+    telemetry.count(ADMITTED, 0.1)
 
     found = samples(telemetry)
     named = frozenset({("name", "billing")})

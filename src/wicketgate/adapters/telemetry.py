@@ -29,8 +29,10 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from wicketgate import __version__
-from wicketgate.core.record import ALLOWED, DecisionLog, Record, fields_of
+from wicketgate.core.record import ALLOW, DENY, DecisionLog, Record, fields_of
+from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.tally import BUCKETS, DecisionTally
+from wicketgate.core.verdict import Deny, Verdict
 
 MAX_LINE: Final = 4000
 """Characters. A pipe takes 4,096 whole (POSIX ``PIPE_BUF``; longer lines are lost), and
@@ -146,14 +148,21 @@ class Telemetry(Instruments):
         for outcome in ("ok", "failed"):
             self._refreshes.labels(outcome)
 
-    def record(self, record: Record) -> None:
-        """Keep one decision."""
-        self._count(record)
-        if self._is_logged(record):
-            self._write(self._fields(record))
+    def count(self, verdict: Verdict, seconds: float) -> bool:
+        """Count a decision that took so long, and tell whether it is to be logged."""
+        self._tally.count(verdict, seconds)
+        for shadow in verdict.shadows:
+            said = ALLOW if shadow.reason is None else DENY
+            self._shadow_checks.labels(shadow.rule, said).inc()
+        caller = verdict.caller
+        if isinstance(caller, ServiceToken):
+            self._service_checks.labels(caller.name).inc()
+            self._service_used.labels(caller.name).set(self._clock())
+        return self._is_logged(verdict)
 
-    def _write(self, fields: Mapping[str, object]) -> None:
-        """Write a line as the log would, in half of its time."""
+    def record(self, record: Record) -> None:
+        """Log a decision, as the log would write it, in half of its time."""
+        fields = self._fields(record)
         moment = datetime.fromtimestamp(self._clock(), UTC)
         line = {
             **fields,
@@ -163,14 +172,6 @@ class Telemetry(Instruments):
         }
         self._decisions.write(_encode(line) + "\n")
         self._decisions.flush()
-
-    def _count(self, record: Record) -> None:
-        self._tally.count(record)
-        for rule, said in record.shadows:
-            self._shadow_checks.labels(rule, "allow" if said == ALLOWED else "deny").inc()
-        if record.service:
-            self._service_checks.labels(record.service).inc()
-            self._service_used.labels(record.service).set(self._clock())
 
     def _counter(self, name: str, meaning: str, *labels: str) -> Counter:
         return Counter(name, meaning, labels, registry=self.registry)
@@ -196,12 +197,12 @@ class Telemetry(Instruments):
         self._refreshes.labels("failed").inc()
         self.log.warning("keys not refreshed", error=error)
 
-    def _is_logged(self, record: Record) -> bool:
-        if record.detail:
+    def _is_logged(self, verdict: Verdict) -> bool:
+        if self._decision_log is DecisionLog.ALL:
             return True
-        if self._decision_log is DecisionLog.DENIED:
-            return record.verdict == "deny"
-        return self._decision_log is DecisionLog.ALL
+        if not isinstance(verdict, Deny):
+            return False
+        return self._decision_log is DecisionLog.DENIED or bool(verdict.detail)
 
 
 class _Decisions(Collector):

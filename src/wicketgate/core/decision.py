@@ -91,11 +91,20 @@ def decide(
     match = policy.match(request)
     if isinstance(match, Refusal):
         return Deny(match.reason, match.rule, detail=match.detail)
-    credential = credential_of(request, judge.cookies)
+    authorization = request.headers.get("authorization", "")
+    known = judge.verifier.recall(authorization, keys=keys, now=now)
+    if known is not None:
+        # It was taken apart, and was no service token, when it was verified.
+        service: ServiceToken | None = None
+        verify: Callable[[], Verified] = partial(_given, known)
+    else:
+        credential = credential_of(request, judge.cookies)
+        service = _service_token(credential, judge.service_tokens)
+        verify = partial(_verify, credential, judge.verifier, keys, now)
     case = _Case(
         request,
-        service=_service_token(credential, judge.service_tokens),
-        verify=partial(_verify, credential, judge.verifier, keys, now),
+        service=service,
+        verify=verify,
         cookies=judge.cookies,
         always_identify=judge.always_identify,
         revocations=revocations,
@@ -129,7 +138,7 @@ def judge_known(
     case = _Case(
         request,
         service=service,
-        verify=lambda: verified,
+        verify=partial(_given, verified),
         cookies=None,
         always_identify=False,
         revocations=revocations,
@@ -330,6 +339,10 @@ def _with_shadows(decision: Decision, shadows: tuple[Shadow, ...]) -> Decision:
             if_stale=replace(decision.if_stale, shadows=shadows),
         )
     return replace(decision, shadows=shadows)
+
+
+def _given(verified: Verified) -> Verified:
+    return verified
 
 
 def _service_token(credential: Credential | Reason, tokens: ServiceTokens) -> ServiceToken | None:

@@ -1,9 +1,10 @@
 """What is kept of a decision: an allowlist of fields, so there is nothing to redact."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
 from enum import StrEnum
-from typing import Final, assert_never
+from typing import Final
 
 from wicketgate.core.replay_record import Replay
 from wicketgate.core.request import HttpRequest
@@ -12,7 +13,6 @@ from wicketgate.core.value import value
 from wicketgate.core.verdict import (
     Allow,
     Anonymous,
-    Principal,
     Service,
     Shadow,
     User,
@@ -21,6 +21,16 @@ from wicketgate.core.verdict import (
 
 ALLOWED: Final = "allowed"
 """What stands in for a reason when there was none to deny."""
+
+ALLOW: Final = "allow"
+DENY: Final = "deny"
+PRINCIPALS: Final[Mapping[type, str]] = {
+    User: "user",
+    Service: "service",
+    Anonymous: "anonymous",
+    type(None): "none",
+}
+"""The words for kinds of principals."""
 
 MAX_TEMPLATE: Final = 256
 MAX_SHADOWS: Final = 16
@@ -99,15 +109,15 @@ def record_of(
         replay: What another policy would need to judge the request, if that is kept.
     """
     if isinstance(verdict, Allow):
-        word, reason, detail = "allow", ALLOWED, ""
+        word, reason, detail = ALLOW, ALLOWED, ""
     else:
-        word, reason, detail = "deny", str(verdict.reason), verdict.detail
+        word, reason, detail = DENY, str(verdict.reason), verdict.detail
     return Record(
         decision_id=decision_id,
         request_id=_request_id(request),
         verdict=word,
         reason=reason,
-        principal=_kind(verdict.principal),
+        principal=PRINCIPALS[type(verdict.principal)],
         service=verdict.caller.name if isinstance(verdict.caller, ServiceToken) else "",
         rule=verdict.rule.name if verdict.rule else "",
         template=verdict.template,
@@ -146,17 +156,3 @@ def _said(shadow: Shadow) -> tuple[str, str]:
 def _request_id(request: HttpRequest | None) -> str:
     request_id = "" if request is None else request.headers.get("x-request-id", "")
     return request_id if _REQUEST_ID.fullmatch(request_id) else ""
-
-
-def _kind(principal: Principal | None) -> str:
-    match principal:
-        case User():
-            return "user"
-        case Service():
-            return "service"
-        case Anonymous():
-            return "anonymous"
-        case None:
-            return "none"
-        case _:
-            assert_never(principal)

@@ -46,6 +46,7 @@ class TokenVerifier:
         """Make a verifier; a `cache_limit` of 0 verifies every signature anew."""
         self._rules = rules
         self._cache_limit = cache_limit
+        # By the header that most requests carry it in, so that those are not taken apart.
         self._verified: dict[str, Claims] = {}
         self._verified_with = KeySet()
         self.cache_hits = 0
@@ -62,13 +63,10 @@ class TokenVerifier:
             The claims; or the reason why the token is refused; or the wish for
             newer keys. Nothing is raised, whatever the token holds.
         """
-        if keys is not self._verified_with:
-            self._verified.clear()
-            self._verified_with = keys
-        claims = self._verified.get(token)
-        if claims is not None:
-            self.cache_hits += 1
-            return check_time(claims, now=now, rules=self._rules) or claims
+        authorization = f"Bearer {token}"
+        known = self.recall(authorization, keys=keys, now=now)
+        if known is not None:
+            return known
         outcome = self._verify_anew(token, keys)
         if not isinstance(outcome, Claims):
             return outcome
@@ -76,8 +74,29 @@ class TokenVerifier:
         if refusal is not None:
             # Not remembered: a stock of expired tokens must not crowd out the live ones.
             return refusal
-        self._remember(token, outcome)
+        self._remember(authorization, outcome)
         return outcome
+
+    def recall(self, authorization: str, *, keys: KeySet, now: float) -> Claims | Reason | None:
+        """Return what `verify` would return for the token in an ``Authorization`` header.
+
+        Args:
+            authorization: The header as it was sent.
+            keys: The keys of the Clerk instance, as they are now.
+            now: POSIX seconds.
+
+        Returns:
+            `None` when this is not exactly ``Bearer``, a space and a token that is
+            remembered.
+        """
+        if keys is not self._verified_with:
+            self._verified.clear()
+            self._verified_with = keys
+        claims = self._verified.get(authorization)
+        if claims is None:
+            return None
+        self.cache_hits += 1
+        return check_time(claims, now=now, rules=self._rules) or claims
 
     def _verify_anew(self, token: str, keys: KeySet) -> Claims | Reason | MissingKey:
         jws = parse_jws(token)
@@ -96,9 +115,9 @@ class TokenVerifier:
             )
         return check_claims(jws.unverified_claims, category=jws.category, rules=self._rules)
 
-    def _remember(self, token: str, claims: Claims) -> None:
+    def _remember(self, authorization: str, claims: Claims) -> None:
         if self._cache_limit == 0:
             return
         while len(self._verified) >= self._cache_limit:
             del self._verified[next(iter(self._verified))]
-        self._verified[token] = claims
+        self._verified[authorization] = claims

@@ -4,6 +4,7 @@ Source: RFC 9113 sections 4.1, 6, 7 and 11.
 """
 
 from enum import IntEnum
+from functools import lru_cache
 from struct import Struct
 from typing import Final
 
@@ -73,6 +74,12 @@ class ErrorCode(IntEnum):
     ENHANCE_YOUR_CALM = 0xB
     INADEQUATE_SECURITY = 0xC
     HTTP_1_1_REQUIRED = 0xD
+
+
+@lru_cache(maxsize=256)
+def start(kind: int, flags: int, size: int) -> bytes:
+    """Return the part of a frame's header before its stream id; answers are much alike."""
+    return size.to_bytes(3, "big") + bytes((kind, flags))
 
 
 def frame(kind: Type, flags: int, stream_id: int, payload: bytes) -> bytes:

@@ -19,9 +19,9 @@ from wicketgate.grpc.service import Method
 
 WRITE_BUFFER_BYTES: Final = 1024 * 1024
 """Unread answers beyond this stop the reading: whoever does not read cannot ask."""
-TURN_BYTES: Final = 65_536
+TURN_BYTES: Final = 131_072
 """What is taken from one connection before the others have their turn: some
-milliseconds of work. An event loop may hand over four times as much."""
+milliseconds of work. An event loop may hand over twice as much."""
 SILENCE_SECONDS: Final = 60.0
 """After this the peer is asked for a sign of life; half-open connections give none."""
 PATIENCE_SECONDS: Final = 20.0

@@ -14,10 +14,10 @@ from wicketgate.grpc.frames import (
     DEFAULT_WINDOW,
     END_HEADERS,
     END_STREAM,
-    HEADER,
     MAX_WINDOW,
     MIN_FRAME_SIZE,
     Type,
+    start,
 )
 
 _LAST: Final = END_HEADERS | END_STREAM
@@ -72,23 +72,20 @@ class Sender:
             message: A length-prefixed message, which is never empty.
             trailers: A header block; empty when `headers` is all there is.
         """
-        out = self._out
-        size = len(headers)
-        flags = END_HEADERS if trailers else _LAST
-        out.append(HEADER.pack(size >> 8, size & 0xFF, _HEADERS, flags, stream_id))
-        out.append(headers)
+        where = stream_id.to_bytes(4, "big")
         if not trailers:
+            self._out += (start(_HEADERS, _LAST, len(headers)), where, headers)
             self._shifts.pop(stream_id, None)
             return True
+        self._out += (start(_HEADERS, END_HEADERS, len(headers)), where, headers)
         size = len(message)
         if size > self._window or size > self.frame_bytes or size > self._window_of(stream_id):
             self._waiting[stream_id] = self._ready[stream_id] = _Waiting(message, trailers)
             self.pending_bytes += size
             return bool(self.flush())
         self._window -= size
-        out.append(HEADER.pack(size >> 8, size & 0xFF, _DATA, 0, stream_id))
-        out.append(message)
-        self._end(stream_id, trailers)
+        self._out += (start(_DATA, 0, size), where, message)
+        self._end(stream_id, where, trailers)
         return True
 
     def flush(self) -> list[int]:
@@ -102,15 +99,16 @@ class Sender:
             size = min(left, window, self._window, self.frame_bytes)
             if size <= 0:
                 continue
-            self._out.append(HEADER.pack(size >> 8, size & 0xFF, _DATA, 0, stream_id))
-            self._out.append(waiting.message[waiting.sent : waiting.sent + size])
+            where = stream_id.to_bytes(4, "big")
+            part = waiting.message[waiting.sent : waiting.sent + size]
+            self._out += (start(_DATA, 0, size), where, part)
             waiting.sent += size
             self.pending_bytes -= size
             self._window -= size
             self._shifts[stream_id] = self._shifts.get(stream_id, 0) - size
             if size == left:
                 del self._waiting[stream_id]
-                self._end(stream_id, waiting.trailers)
+                self._end(stream_id, where, waiting.trailers)
                 finished.append(stream_id)
             elif size < window:
                 ready[stream_id] = waiting
@@ -159,8 +157,6 @@ class Sender:
         if waiting is not None and self._window_of(stream_id) > 0:
             self._ready.setdefault(stream_id, waiting)
 
-    def _end(self, stream_id: int, trailers: bytes) -> None:
-        size = len(trailers)
-        self._out.append(HEADER.pack(size >> 8, size & 0xFF, _HEADERS, _LAST, stream_id))
-        self._out.append(trailers)
+    def _end(self, stream_id: int, where: bytes, trailers: bytes) -> None:
+        self._out += (start(_HEADERS, _LAST, len(trailers)), where, trailers)
         self._shifts.pop(stream_id, None)

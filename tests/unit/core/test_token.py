@@ -209,3 +209,41 @@ def test_two_rules_have_two_memories() -> None:
     lax.verify(valid_token(), keys=keys(), now=NOW)
 
     assert strict.verify(valid_token(), keys=keys(), now=NOW) is Reason.ISSUER_MISMATCH
+
+
+@pytest.mark.parametrize(
+    ("form", "is_recalled"),
+    [
+        ("Bearer {}", True),
+        ("bearer {}", False),
+        ("Bearer  {}", False),
+        ("Bearer {} ", False),
+        ("Bearer {}, Bearer {}", False),
+        ("Basic {}", False),
+        ("{}", False),
+        ("", False),
+    ],
+)
+def test_only_the_usual_form_of_the_header_is_recalled(form: str, *, is_recalled: bool) -> None:
+    """
+    Any other is taken apart first, and may turn out to be no bearer token.
+    """
+    remembering = verifier()
+    claims = remembering.verify(valid_token(), keys=keys(), now=NOW)
+
+    recalled = remembering.recall(form.format(valid_token(), valid_token()), keys=keys(), now=NOW)
+
+    assert recalled == (claims if is_recalled else None)
+    assert remembering.cache_hits == int(is_recalled)
+
+
+def test_a_header_is_recalled_as_it_would_be_verified() -> None:
+    remembering = verifier()
+    header = f"Bearer {valid_token()}"
+    before = remembering.recall(header, keys=keys(), now=NOW)
+    remembering.verify(valid_token(), keys=keys(), now=NOW)
+
+    assert before is None
+    assert remembering.recall(header, keys=keys(), now=EXPIRED_AT) is Reason.TOKEN_EXPIRED
+    assert remembering.recall(header, keys=KeySet(), now=NOW) is None
+    assert remembering.recall(header, keys=keys(), now=NOW) is None
