@@ -22,6 +22,8 @@ Event = Request | Cancelled
 
 PREFIX_SIZE: Final = 5
 """What gRPC puts before a message."""
+STREAM_BYTES: Final = 1_024
+"""About what a stream takes beside its message."""
 WINDOW_SLACK: Final = 65_536
 """A stream's window beyond the longest message, for its prefix and for padding."""
 
@@ -51,6 +53,19 @@ class Exchange:
 
     # ------------------------------------------------------------------ for the connection
 
+    @property
+    def held_bytes(self) -> int:
+        """What is kept of requests that are not answered, and of answers that wait."""
+        held = self._inflow.held_bytes + self.sender.pending_bytes
+        return held + STREAM_BYTES * len(self.streams.live)
+
+    def drop_all(self) -> None:
+        """Keep nothing any more, at the end of the connection."""
+        for stream_id in self.streams.live:
+            self.sender.forget(stream_id)
+        self.streams.live.clear()
+        self._inflow.forget()
+
     def news(self) -> list[Event]:
         """Return the events since the last time, without requests that are over already."""
         events, self._events = self._events, []
@@ -62,6 +77,7 @@ class Exchange:
     def answer(self, request: Request, headers: bytes, message: bytes, trailers: bytes) -> None:
         """Answer a request."""
         request.is_answered = True
+        self._inflow.give(request.size)
         if self.sender.answer(request.stream_id, headers, message, trailers):
             self._finish(request)
 
@@ -215,7 +231,6 @@ class Exchange:
             self.reset(request.stream_id, ErrorCode.PROTOCOL_ERROR)
             return
         request.is_complete = True
-        self._inflow.give(request.size)
         self._patience.request()
         self._events.append(request)
 
@@ -233,9 +248,9 @@ class Exchange:
         request = self.streams.live.pop(stream_id, None)
         if request is None:
             return False
-        if not request.is_complete:
+        if not request.is_answered:
             self._inflow.give(request.size)
-        elif not request.is_answered:
-            self._events.append(Cancelled(stream_id))
+            if request.is_complete:
+                self._events.append(Cancelled(stream_id))
         self.sender.forget(stream_id)
         return True

@@ -23,6 +23,8 @@ MAX_REMEMBERED: Final = 1_024
 """Blocks, and texts."""
 LONGEST_REMEMBERED: Final = 1_024
 """Bytes of a block; so what is remembered takes a few MiB at most."""
+LONGEST_LEARNED: Final = 4_096
+"""Bytes of a block that a prefix is looked for in; two such are kept for each connection."""
 TRUSTED: Final = 256
 """Blocks that are read by one prefix, before another is looked for: it may be longer."""
 
@@ -128,6 +130,8 @@ class RequestBlocks:
 
     def _learn(self, block: bytes, ends: list[int]) -> None:
         """Keep as the prefix what this block and the one before have in common."""
+        if len(block) > LONGEST_LEARNED:
+            return
         before, self._previous = self._previous, block
         # Where the one no longer begins as the other does, it never does again.
         number = bisect_left(ends, 1, key=lambda end: not before.startswith(block[:end]))

@@ -56,7 +56,7 @@ class Connection:
         self._began = now
         self._out: list[bytes] = []
         self._patience = Patience(limits, now)
-        self._reader = FrameReader(limits)
+        self._reader = FrameReader(limits, now)
         self._exchange = Exchange(blocks, limits=limits, patience=self._patience, out=self._out)
         self._tells_table_size = False
         self._is_closing = False
@@ -76,6 +76,11 @@ class Connection:
         return self.fault is not None or (self._exchange.streams.is_shut and self.is_idle)
 
     @property
+    def held_bytes(self) -> int:
+        """How much is kept for the peer, in all: cheap, for a `Budget`."""
+        return self._reader.held_bytes + self._exchange.held_bytes
+
+    @property
     def kept(self) -> dict[str, int]:
         """How much is kept for the peer, by what: for whoever watches over its bounds."""
         return {
@@ -93,7 +98,7 @@ class Connection:
         """
         if self.fault is not None:
             return []
-        self._patience.now = now
+        self._patience.now = self._reader.now = now
         exchange = self._exchange
         try:
             for kind, flags, stream_id, payload in self._reader.frames(data):
@@ -114,6 +119,8 @@ class Connection:
         self._patience.now = now
         if not self._reader.is_greeted and now > self._began + self._limits.greeting_seconds:
             self.give_up(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS came")
+        if self._reader.waits_since(now - self._limits.stream_seconds):
+            self.give_up(ErrorCode.ENHANCE_YOUR_CALM, "a header block did not end")
         try:
             for stream_id in self._exchange.streams.older_than(now - self._limits.stream_seconds):
                 self._exchange.reset(stream_id, ErrorCode.CANCEL)
@@ -244,7 +251,7 @@ class Connection:
 
     def _leave(self, fault: Fault) -> None:
         self._has_left = True
+        self._exchange.drop_all()
         streams = self._exchange.streams
-        streams.live.clear()
         why = fault.why.encode("ascii", "replace")
         self._out.append(frames.goaway(streams.last_taken, fault.code, why))

@@ -23,6 +23,11 @@ class Inflow:
             out.append(frames.window_update(0, self._size - DEFAULT_WINDOW))
 
     @property
+    def held_bytes(self) -> int:
+        """What came and is not done with."""
+        return self._size - self._left - self._done
+
+    @property
     def is_tight(self) -> bool:
         """Whether three quarters are taken by requests that are not complete."""
         return (self._left + self._done) * 4 < self._size
@@ -36,11 +41,24 @@ class Inflow:
         self._left -= size
         if self._left < 0:
             raise Fault(ErrorCode.FLOW_CONTROL_ERROR, "the connection's window was exceeded")
+        if self._left < self._done:
+            self._return()
+
+    def forget(self) -> None:
+        """Be done with everything, without a word to the peer."""
+        self._done = self._size - self._left
 
     def give(self, size: int) -> None:
-        """Let the peer send as much again; half a window at a time."""
+        """Let the peer send as much again, but not in small pieces.
+
+        It hears of it when that is more than what it has left. Half a window, as long as
+        nothing else is held; and it never waits while there is something to return.
+        """
         self._done += size
-        if self._done * 2 >= self._size:
-            self._out.append(frames.window_update(0, self._done))
-            self._left += self._done
-            self._done = 0
+        if self._left < self._done:
+            self._return()
+
+    def _return(self) -> None:
+        self._out.append(frames.window_update(0, self._done))
+        self._left += self._done
+        self._done = 0

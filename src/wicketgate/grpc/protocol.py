@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Final, Protocol, cast
 
+from wicketgate.grpc.budget import FREE_BYTES, Budget
 from wicketgate.grpc.calls import Calls
 from wicketgate.grpc.frames import ErrorCode
 from wicketgate.grpc.headers import HeaderCache, RequestBlocks
@@ -66,6 +67,7 @@ class WireProtocol(asyncio.Protocol):
         *,
         limits: Limits,
         cache: HeaderCache,
+        budget: Budget,
         observer: Observer,
         connections: Connections,
     ) -> None:
@@ -75,12 +77,14 @@ class WireProtocol(asyncio.Protocol):
             methods_for: Returns that, by path, for a connected transport.
             limits: What the peer may cost.
             cache: Header blocks that were seen before, of all connections.
+            budget: What all connections may have kept for them.
             observer: Told of faults.
             connections: Told when the connection is open, and when it no longer is.
         """
         self._loop = asyncio.get_running_loop()
         self._methods_for = methods_for
         self._limits = limits
+        self._budget = budget
         self._observer = observer
         self._connections = connections
         blocks = RequestBlocks(cache, max_bytes=limits.header_bytes)
@@ -88,6 +92,7 @@ class WireProtocol(asyncio.Protocol):
         self._calls = Calls(self._connection, limits=limits, loop=self._loop, write=self._write)
         self._transport: asyncio.Transport | None = None
         self._held = b""
+        self._counted = 0
         self._heard = 0.0
         self._asked_for_life = False
         self._stalled_since: float | None = None
@@ -130,6 +135,7 @@ class WireProtocol(asyncio.Protocol):
         self._transport = None
         self._held = b""
         self._calls.cancel_all()
+        self._budget.hold(self, 0)
         self._connections.leave(self)
         fault = self._connection.fault
         self._observer.closed(fault.code.name.lower() if fault else LOST if self._is_lost else "")
@@ -181,6 +187,15 @@ class WireProtocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
+    def make_room(self) -> None:
+        """End, because all connections together hold too much, and this one most."""
+        self._counted = 0
+        self._connection.give_up(ErrorCode.ENHANCE_YOUR_CALM, "too much is held")
+        self._held = b""
+        self._write()
+        if self._is_stalled:
+            self.abort()
+
     # ------------------------------------------------------------------ bytes
 
     def _take(self, data: bytes) -> None:
@@ -226,6 +241,14 @@ class WireProtocol(asyncio.Protocol):
             transport.write(data)
         if self._connection.is_over:
             self._hang_up(transport)
+        self._count(transport)
+
+    def _count(self, transport: asyncio.Transport) -> None:
+        """Tell the budget what is kept, where that is more or less than it was."""
+        held = self._connection.held_bytes + len(self._held) + transport.get_write_buffer_size()
+        if held > FREE_BYTES or self._counted:
+            self._counted = held if held > FREE_BYTES else 0
+            self._budget.hold(self, held)
 
     def _hang_up(self, transport: asyncio.Transport) -> None:
         """Close; but a peer that is still sending would lose what it has not read yet."""

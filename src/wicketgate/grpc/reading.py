@@ -30,21 +30,28 @@ Frame = tuple[int, int, int, bytes]
 class _Block:
     """A header block that is not complete."""
 
-    __slots__ = ("flags", "parts", "size", "stream_id")
+    __slots__ = ("flags", "parts", "since", "size", "stream_id")
 
-    def __init__(self, flags: int, stream_id: int) -> None:
+    def __init__(self, flags: int, stream_id: int, since: float) -> None:
         self.flags = flags
         self.stream_id = stream_id
+        self.since = since
         self.parts: list[bytes] = []
         self.size = 0
 
 
 class FrameReader:
-    """Cuts what one peer sends into frames."""
+    """Cuts what one peer sends into frames.
 
-    def __init__(self, limits: Limits) -> None:
+    Attributes:
+        is_greeted: The peer has sent its SETTINGS.
+        now: When what is read arrived, which whoever knows the time moves forward.
+    """
+
+    def __init__(self, limits: Limits, now: float) -> None:
         """Begin before the preface."""
         self.is_greeted = False
+        self.now = now
         self._limits = limits
         self._preface = PREFACE
         self._rest = b""
@@ -54,6 +61,10 @@ class FrameReader:
     def held_bytes(self) -> int:
         """Bytes that are kept because they do not make a frame yet."""
         return len(self._rest) + (self._block.size if self._block else 0)
+
+    def waits_since(self, then: float) -> bool:
+        """Tell whether a header block began before `then` and is not complete."""
+        return self._block is not None and self._block.since < then
 
     def frames(self, data: bytes) -> Iterator[Frame]:
         """Take bytes, and yield the frames that are complete with them.
@@ -89,7 +100,7 @@ class FrameReader:
                 if flags & END_HEADERS:
                     yield kind, flags, stream_id, payload
                 else:
-                    self._block = _Block(flags, stream_id)
+                    self._block = _Block(flags, stream_id, self.now)
                     self._collect(self._block, payload)
             else:
                 yield kind, flags, stream_id, payload

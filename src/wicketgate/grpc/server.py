@@ -11,6 +11,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Final
 
+from wicketgate.grpc.budget import SHARED_BYTES, Budget
 from wicketgate.grpc.endpoint import UNIX
 from wicketgate.grpc.headers import HeaderCache
 from wicketgate.grpc.limits import Limits
@@ -39,6 +40,7 @@ class WireServer:
         observer: Observer,
         limits: Limits | None = None,
         max_connections: int = MAX_CONNECTIONS,
+        shared_bytes: int = SHARED_BYTES,
         tls: ssl.SSLContext | None = None,
     ) -> None:
         """Prepare to serve.
@@ -48,6 +50,7 @@ class WireServer:
             observer: Told of connections.
             limits: What a peer may cost.
             max_connections: Any more are told to go away.
+            shared_bytes: What all connections together may have kept for them.
             tls: `None` serves in the clear.
         """
         self._methods_for = methods_for
@@ -56,6 +59,7 @@ class WireServer:
         self._max_connections = max_connections
         self._tls = tls
         self._cache = HeaderCache()
+        self._budget = Budget(shared_bytes)
         self._connections: set[WireProtocol] = set()
         self._emptied = asyncio.Event()
         self._emptied.set()
@@ -135,6 +139,7 @@ class WireServer:
             self._methods_for,
             limits=self._limits,
             cache=self._cache,
+            budget=self._budget,
             observer=self._observer,
             connections=self,
         )

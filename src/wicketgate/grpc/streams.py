@@ -24,7 +24,7 @@ class Request:
         is_complete: Nothing more is wanted from the peer.
         is_cut: ... because there would have been too much. `body` is then useless.
         is_answered: The answer is on its way.
-        size: What it takes of the connection's window.
+        size: What it takes of the connection's window, until it is answered.
         since: When it began.
     """
 
@@ -85,6 +85,7 @@ class Request:
         """Take no more, and forget what there was."""
         self.is_complete = self.is_cut = True
         self.body = b""
+        self.size = 0
         self._parts = None
 
 
