@@ -9,13 +9,14 @@ section 4.1; RFC 8725 section 3.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from math import isfinite
 from typing import Any, Final, NewType
 
 from wicketgate.core.reason import Reason
 from wicketgate.core.user_facts import UserFacts, facts_of
+from wicketgate.core.value import value
 
 UserId = NewType("UserId", str)
 SessionId = NewType("SessionId", str)
@@ -81,7 +82,7 @@ class TokenRules:
             raise ValueError(msg)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class Claims:
     """The claims of a token whose signature and static claims were verified.
 
@@ -95,6 +96,7 @@ class Claims:
         facts: What the document says about the user; read once, asked often.
     """
 
+    _: KW_ONLY
     user_id: UserId
     session_id: SessionId | None
     issued_at: float

@@ -8,14 +8,15 @@ Source: RFC 7515 sections 4.1, 5.2 and 7.1; RFC 8725 sections 3.1 and 3.11.
 """
 
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from wicketgate.core.reason import Reason
 from wicketgate.core.strict_json import NotStrictJsonError, parse_object
+from wicketgate.core.value import value
 
 MAX_TOKEN_BYTES: Final = 8192
 """Clerk keeps session tokens under 4 KiB, the size of a cookie; twice that is ample."""
@@ -26,9 +27,11 @@ MACHINE_PREFIXES: Final = ("mt_", "m2m_", "ak_", "oat_")
 _SEGMENTS: Final = 3
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PROCESSING: Final = frozenset({"crit", "b64", "zip"})
+_TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class UnverifiedJws:
     """The parts of a well-formed token whose signature nobody has checked.
 
@@ -68,21 +71,35 @@ def parse_jws(token: str, *, limit: int = MAX_TOKEN_BYTES) -> UnverifiedJws | Re
     if len(segments) != _SEGMENTS:
         return Reason.TOKEN_MALFORMED
     try:
-        header = parse_object(_decode(segments[0]))
+        header = _header(segments[0])
         claims = parse_object(_decode(segments[1]))
         signature = _decode(segments[2])
     except (Base64Error, NotStrictJsonError, _NotCanonicalError):
         return Reason.TOKEN_MALFORMED
-    refusal = _refused_header(header)
-    if refusal is not None:
-        return refusal
+    if isinstance(header, Reason):
+        return header
     return UnverifiedJws(
-        kid=header["kid"],
-        category=header.get("cat"),
+        kid=header.kid,
+        category=header.category,
         unverified_claims=claims,
         signing_input=segments[0] + b"." + segments[1],
         signature=signature,
     )
+
+
+class _Header(NamedTuple):
+    """What a header says that asks for nothing unheard of."""
+
+    kid: str
+    category: object
+
+
+# Until Clerk takes another key, all tokens of an instance begin with the same header.
+@lru_cache(maxsize=64)
+def _header(segment: bytes) -> _Header | Reason:
+    header = parse_object(_decode(segment))
+    refusal = _refused_header(header)
+    return _Header(header["kid"], header.get("cat")) if refusal is None else refusal
 
 
 class _NotCanonicalError(ValueError):
@@ -90,10 +107,10 @@ class _NotCanonicalError(ValueError):
 
 
 def _decode(segment: bytes) -> bytes:
-    raw = urlsafe_b64decode(segment + b"=" * (-len(segment) % 4))
+    raw = a2b_base64(segment.translate(_TO_STANDARD) + b"=" * (-len(segment) % 4))
     # Encoding again catches what the decoder forgives: padding, the standard
     # alphabet, foreign characters, white space and stray trailing bits.
-    if urlsafe_b64encode(raw).rstrip(b"=") != segment:
+    if b2a_base64(raw, newline=False).translate(_TO_URL).rstrip(b"=") != segment:
         raise _NotCanonicalError
     return raw
 

@@ -9,8 +9,10 @@ version 2 of the session token).
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import KW_ONLY
 from typing import Any, Final
+
+from wicketgate.core.value import value
 
 ROLE_PREFIX: Final = "org:"
 _VERSION: Final = 2
@@ -20,7 +22,7 @@ _MASK_DIGITS: Final = 20
 _FACTORS: Final = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@value
 class UserFacts:
     """One user, as the token describes them. What the token does not say is `None`.
 
@@ -37,6 +39,7 @@ class UserFacts:
         is_pending: The session waits for its user to finish something.
     """
 
+    _: KW_ONLY
     org_id: str | None = None
     org_slug: str | None = None
     org_role: str | None = None
