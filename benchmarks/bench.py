@@ -21,8 +21,9 @@ from tempfile import TemporaryDirectory
 
 from suite.bench import bench
 from suite.machine import machine
-from suite.run import CASES, run_cases
+from suite.run import CASES, exit_status, run_cases
 from suite.table import result_table
+from suite.targets import target_table, targets
 
 ROUNDS, SECONDS = 5, 0.5
 LONG_ROUNDS, LONG_SECONDS = 9, 2.0
@@ -77,10 +78,16 @@ async def main() -> int:
     print(*(f"{name}: {value}" for name, value in noted.items()), sep="; ")
     for result in results:
         print(f"\n{result_table(result)}")
+    found = targets(results)
+    print(f"\n{target_table(found)}")
     if asked.json:
-        document = {"machine": noted, "cases": [result.document() for result in results]}
+        document = {
+            "machine": noted,
+            "cases": [result.document() for result in results],
+            "targets": [target.document() for target in found],
+        }
         asked.json.write_text(json.dumps(document, indent=1), "utf-8")
-    return int(any(result.void for result in results))
+    return exit_status(results)
 
 
 if __name__ == "__main__":

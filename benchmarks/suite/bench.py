@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from suite.checks import Caller, check_messages, mint
+from suite.crowd import write_crowd
 from suite.load.messages import Message, write_messages
 from suite.result import Row
 from suite.rounds import Subject, interleave
@@ -38,6 +39,19 @@ class Bench:
     def file(self, name: str, messages: Iterable[Message]) -> str:
         """Write a file of requests and return its path."""
         return str(write_messages(self.directory / name, messages))
+
+    async def crowd(self, count: int) -> str:
+        """Return the file of the Checks of so many distinct users, one each.
+
+        Raises:
+            VoidError: it could not be made.
+        """
+        path = self.directory / f"crowd-{count}"
+        if not path.exists():
+            self.report(f"minting {count:,} tokens")
+            # Numbered so that crowds of different size have nobody in common.
+            await write_crowd(self.clerk, path, first=count, count=count)
+        return str(path)
 
     async def interleave(self, subjects: Sequence[Subject]) -> list[Row]:
         """Load all subjects in turns, as long as was asked for.

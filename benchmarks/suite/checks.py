@@ -26,6 +26,7 @@ from wicketgate.local.clerk_instance import USER, ClerkInstance
 
 LIFETIME_SECONDS: Final = 6 * 3600
 """Longer than a whole run of the suite; the gate takes up to a day."""
+PATH: Final = "/v1/meetings?limit=20"
 VARIANTS: Final = 256
 """Messages that go round; they differ in what Envoy numbers."""
 
@@ -54,7 +55,7 @@ _BROWSER: Final = {
 _PSEUDO: Final = {
     ":authority": "api.example.com",
     ":method": "GET",
-    ":path": "/v1/meetings?limit=20",
+    ":path": PATH,
     ":scheme": "http",
 }
 
@@ -88,16 +89,16 @@ def tampered(token: str) -> str:
     return f"{header}.{changed}.{signature}"
 
 
-def check_request(token: str) -> bytes:
+def check_request(token: str, *, path: str = PATH) -> bytes:
     """Return a serialised ``CheckRequest``; without `token` it carries no credential."""
-    headers = {**_PSEUDO, **_BROWSER, "x-request-id": _REQUEST_ID.decode()}
+    headers = {**_PSEUDO, ":path": path, **_BROWSER, "x-request-id": _REQUEST_ID.decode()}
     if token:
         headers["authorization"] = f"Bearer {token}"
     http = AttributeContextHttpRequest(
         id=_ID.decode(),
         method="GET",
         headers=headers,
-        path=_PSEUDO[":path"],
+        path=path,
         host=_PSEUDO[":authority"],
         scheme="http",
         protocol="HTTP/1.1",

@@ -7,7 +7,7 @@ neither our transport, nor our load generator, nor our messages vouch for themse
 import grpc
 from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 
-from suite.checks import check_request, tampered
+from suite.checks import PATH, check_request, tampered
 from suite.load.generator import VoidError
 from wicketgate.adapters.envoy import SERVICE
 from wicketgate.local.clerk_instance import USER
@@ -18,7 +18,7 @@ _UNAUTHENTICATED = 16
 _UNAUTHORIZED = 401
 
 
-async def require_gate(port: int, token: str) -> bytes:
+async def require_gate(port: int, token: str, *, path: str = PATH) -> bytes:
     """Ask a gate three questions, and return its answer to the one that is allowed.
 
     Raises:
@@ -30,7 +30,7 @@ async def require_gate(port: int, token: str) -> bytes:
         )
 
         async def ask(credential: str) -> bytes:
-            raw = check_request(credential)
+            raw = check_request(credential, path=path)
             try:
                 return await call(raw, timeout=SECONDS, wait_for_ready=True)
             except grpc.aio.AioRpcError as error:

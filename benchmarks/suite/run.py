@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from suite.bench import Bench
-from suite.cases import envoy, server, varying
+from suite.cases import decision, envoy, growth, memory, server, startup, varying, webhooks
 from suite.load.generator import VoidError
 from suite.result import Result, Row
 from wicketgate.errors import EnvironmentFaultError
@@ -27,6 +27,11 @@ CASES: Final[Mapping[str, Case]] = {
     "server": Case(server.TITLE, server.run),
     "varying": Case(varying.TITLE, varying.run),
     "envoy": Case(envoy.TITLE, envoy.run),
+    "decision": Case(decision.TITLE, decision.run),
+    "growth": Case(growth.TITLE, growth.run),
+    "memory": Case(memory.TITLE, memory.run),
+    "startup": Case(startup.TITLE, startup.run),
+    "webhooks": Case(webhooks.TITLE, webhooks.run),
 }
 
 
@@ -35,6 +40,11 @@ async def run_cases(
 ) -> list[Result]:
     """Run the named cases."""
     return [await _run(name, cases[name], bench) for name in names]
+
+
+def exit_status(results: Iterable[Result]) -> int:
+    """Return 1 when a case was void; a number that misses its target is only said to."""
+    return int(any(result.void for result in results))
 
 
 async def _run(name: str, case: Case, bench: Bench) -> Result:

@@ -28,7 +28,9 @@ def number(value: float) -> str:
         return f"{value:,.0f}"
     if size >= 100:  # noqa: PLR2004
         return f"{value:.0f}"
-    return f"{value:.1f}" if size >= 10 else f"{value:.2f}"  # noqa: PLR2004
+    if size >= 10:  # noqa: PLR2004
+        return f"{value:.1f}"
+    return f"{value:.2f}" if size >= 1 or not value else f"{value:.3f}"
 
 
 def spread(value: Spread | None) -> str:

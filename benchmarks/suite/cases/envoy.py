@@ -33,11 +33,13 @@ NOBODY: Final = "no authentication"
 JWT: Final = "jwt_authn"
 JWT_CACHED: Final = "jwt_authn, jwt_cache_config"
 FLOOR: Final = "no-op on wire (the floor)"
+WIRE: Final = "wire, log off"
+GRPCIO: Final = "grpcio, log off"
 GATES: Final[Mapping[str, GateOptions]] = {
-    "wire, log off": GateOptions(transport="wire"),
+    WIRE: GateOptions(transport="wire"),
     "wire, log all": GateOptions(transport="wire", log="all"),
     "wire, log off, verify": GateOptions(transport="wire", cache=0),
-    "grpcio, log off": GateOptions(transport="grpcio"),
+    GRPCIO: GateOptions(transport="grpcio"),
     "grpcio, log off, verify": GateOptions(transport="grpcio", cache=0),
 }
 LONGER: Final = 2

@@ -19,6 +19,11 @@ TITLE = "varying headers: 64 in flight on 2 connections, token cached"
 KINDS = {"fixed": False, "varying": True}
 
 
+def row_name(transport: str, kind: str) -> str:
+    """Return the name of a row, for who looks for it."""
+    return f"{transport}, {kind} headers"
+
+
 async def run(bench: Bench) -> list[Row]:
     """Measure.
 
@@ -44,5 +49,5 @@ async def run(bench: Bench) -> list[Row]:
                 stream = await load.open(asked)
                 run_once = partial(stream.run, seconds=bench.seconds)
                 pids = {"server": server.pid, "load": load.pid}
-                subjects.append(Subject(f"{transport}, {kind} headers", run_once, pids))
+                subjects.append(Subject(row_name(transport, kind), run_once, pids))
         return await bench.interleave(subjects)

@@ -21,8 +21,9 @@ TABLE_IS_EMPTY: Final = b"\x20"
 TRACES: Final = 8_192
 REQUEST_IDS: Final = 8_191
 """Of different length than `TRACES`, so that together they repeat after 67 million."""
-TIMEOUTS: Final = range(100, 500)
-"""Milliseconds; Envoy writes its timeouts in them."""
+TIMEOUTS: Final = range(5_000, 5_400)
+"""Milliseconds; Envoy writes its timeouts in them. So long that a slow server is slow in the
+figures, and not an error."""
 
 _HUFFMAN: Final = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
 _INDEXES: Final = {
@@ -46,7 +47,7 @@ def fixed(path: bytes, authority: bytes) -> Iterator[bytes]:
         b"".join(
             (
                 *_before_timeout(path, authority),
-                field(b"grpc-timeout", b"250m"),
+                field(b"grpc-timeout", b"5000m"),
                 *_after_timeout(),
                 *_last(),
             )
@@ -103,7 +104,7 @@ def _last() -> tuple[bytes, ...]:
     return (
         field(b"x-envoy-internal", b"true"),
         field(b"x-forwarded-for", b"192.0.2.2"),
-        field(b"x-envoy-expected-rq-timeout-ms", b"250"),
+        field(b"x-envoy-expected-rq-timeout-ms", b"5000"),
     )
 
 

@@ -102,9 +102,12 @@ class GrpcSession(Session):
         expected = Expected(self._load.code, self._load.has_user)
         first, user = await self._ask_once()
         require(first, user, expected)
-        second, user = await self._ask_once()
-        require(second, user, expected)
+        second, other = await self._ask_once()
+        require(second, other, expected)
         self.beginning = common_beginning(first, second)
+        if len({message.user for message in self.messages}) > 1:
+            # Names may have a beginning in common as well; it is not to be expected of all.
+            self.beginning = self.beginning[: first.find(user)]
         if expected.code:
             told = http_status_of(first)
             self.messages = [Message(message.raw, told) for message in self.messages]

@@ -18,6 +18,8 @@ from wicketgate.local.webhook_stack import clean_environment
 
 START_SECONDS = 30.0
 STOP_SECONDS = 10.0
+POLL_SECONDS = 0.002
+"""Short, because the case about starting waits here, too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +131,7 @@ async def _listened_on(port: int, process: asyncio.subprocess.Process) -> None:
                     _, writer = await asyncio.open_connection(LOOPBACK, port)
                     writer.close()
                     return
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(POLL_SECONDS)
     msg = f"a server did not start within {START_SECONDS:.0f} s, or ended: {process.returncode}"
     raise VoidError(msg)
 

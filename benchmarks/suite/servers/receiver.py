@@ -3,7 +3,7 @@
 No limits, no guard, no log, no metrics, and no care for anything that goes wrong:
 the yardstick for the product, on the same machine and in the same run.
 
-    python benchmarks/bare_receiver.py PORT SECRET DATABASE_URL
+python -m suite.servers.receiver PORT SECRET DATABASE_URL
 """
 
 import json
