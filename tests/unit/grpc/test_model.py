@@ -15,14 +15,16 @@ from h2.events import (
 from h2.settings import SettingCodes
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from unit.grpc.peer import PLAIN, Peer
+from unit.grpc.peer import PLAIN, Peer, frame, goaway, parsed
+from wicketgate.grpc.frames import Type
 
 SIZES = st.one_of(st.integers(0, 40), st.sampled_from([16_383, 16_384, 16_385, 70_000]))
 WINDOWS = st.sampled_from([0, 1, 5, 100, 65_535, 200_000])
-PIECES = st.one_of(st.integers(1, 30), st.just(100_000))
 LIBERAL = 10_000_000
+PIECES = st.one_of(st.just(LIBERAL), st.integers(1, 30), st.integers(30, 30_000), st.just(LIBERAL))
+UNKNOWN_TYPE = 0xEE
 
 
 class Clients(RuleBasedStateMachine):
@@ -40,6 +42,8 @@ class Clients(RuleBasedStateMachine):
         self.answers: dict[int, bytes] = {}
         self.statuses: dict[int, str] = {}
         self.ended: set[int] = set()
+        self.goodbyes: list[int] = []
+        self.is_leaving = False
         self.h2.initiate_connection()
         self.h2.update_settings({SettingCodes.MAX_FRAME_SIZE: 20_000})
         # Until it knows the server's settings, a client may send less than it will here.
@@ -47,11 +51,28 @@ class Clients(RuleBasedStateMachine):
 
     # ------------------------------------------------------------------ the client
 
-    @precondition(lambda self: len(self.asked) < 30)
-    @rule(size=SIZES, is_finished=st.booleans(), tag=st.text("abc", max_size=3))
-    def ask(self, size: int, tag: str, *, is_finished: bool) -> None:
+    @precondition(lambda self: len(self.asked) < 30 and not self.is_leaving)
+    @rule(
+        size=SIZES,
+        is_finished=st.booleans(),
+        tag=st.text("abc", max_size=3),
+        # More than a frame, so that it is continued.
+        length=st.sampled_from([0, 0, 9, 20_000]),
+        weight=st.sampled_from([None, None, 9]),
+    )
+    def ask(
+        self, size: int, tag: str, length: int, weight: int | None, *, is_finished: bool
+    ) -> None:
         stream_id = self.h2.get_next_available_stream_id()
-        self.h2.send_headers(stream_id, [*PLAIN, ("x-tag", tag), ("x-id", str(stream_id))])
+        fields = [*PLAIN, ("x-tag", tag), ("x-id", str(stream_id)), ("x-long", "~" * length)]
+        # h2 does not count a priority when it cuts a block, and sends too long a frame.
+        weight = None if length > 9 else weight
+        self.h2.send_headers(
+            stream_id,
+            fields,
+            priority_weight=weight,
+            priority_depends_on=weight and stream_id + 40,
+        )
         self.asked[stream_id] = b""
         self._send(stream_id, size)
         if is_finished:
@@ -91,7 +112,20 @@ class Clients(RuleBasedStateMachine):
     def ping(self, payload: bytes) -> None:
         self.h2.ping(payload)
 
-    @rule(window=WINDOWS, table=st.sampled_from([0, 99]))
+    @rule(which=st.integers(0, 60), weight=st.integers(1, 256))
+    def prioritize(self, which: int, weight: int) -> None:
+        self.h2.prioritize(2 * which + 1, weight=weight)
+
+    @rule(kind=st.sampled_from(["unknown", "goaway"]))
+    def say_what_h2_does_not(self, kind: str) -> None:
+        # What h2 has to say are whole frames, so that another fits behind them.
+        self.up += self.h2.data_to_send()
+        self.up += goaway() if kind == "goaway" else frame(UNKNOWN_TYPE, 0xFF, 99, b"what?")
+
+    @rule(
+        window=WINDOWS,
+        table=st.sampled_from([0, 99]),
+    )
     def change_settings(self, window: int, table: int) -> None:
         self.h2.update_settings(
             {
@@ -116,16 +150,43 @@ class Clients(RuleBasedStateMachine):
         held = self.peer.held
         at = which % len(held)
         self.peer.held = [held[at]]
-        self.down += self.peer.release()
+        self._say(self.peer.release())
         self.peer.held = held[:at] + held[at + 1 :]
 
+    @precondition(lambda self: self.ended and len(self.asked) > 4 and not self.is_leaving)
+    @rule()
+    def leave(self) -> None:
+        self.is_leaving = True
+        self.peer.connection.close()
+
+    def _say(self, said: bytes) -> None:
+        """Send; but h2 takes nothing after GOAWAY, so that the client is told otherwise."""
+        for each in parsed(said):
+            if each.kind == Type.GOAWAY:
+                self.goodbyes.append(int.from_bytes(each.payload[:4], "big"))
+                assert not int.from_bytes(each.payload[4:8], "big")
+            else:
+                self.down += frame(each.kind, each.flags, each.stream_id, each.payload)
+
     # ------------------------------------------------------------------ between them
+
+    @initialize(sizes=st.lists(SIZES, min_size=1, max_size=4))
+    def begin(self, sizes: list[int]) -> None:
+        for size in sizes:
+            self.ask(size, "", 0, None, is_finished=True)
+
+    @rule(up=PIECES, which=st.integers(0, 99), down=PIECES)
+    def carry(self, up: int, which: int, down: int) -> None:
+        self.carry_up(up)
+        if self.peer.held:
+            self.answer(which)
+        self.carry_down(down)
 
     @rule(size=PIECES)
     def carry_up(self, size: int) -> None:
         self.up += self.h2.data_to_send()
         piece, self.up = self.up[:size], self.up[size:]
-        self.down += self.peer.send(piece)
+        self._say(self.peer.send(piece))
 
     @rule(size=PIECES)
     def carry_down(self, size: int) -> None:
@@ -179,10 +240,13 @@ class Clients(RuleBasedStateMachine):
         assert self.ended >= self.asked.keys() - self.given_up
         assert kept["streams"] == kept["answers"] == kept["windows"] == kept["unread"] == 0
         assert set(self.peer.cancelled) <= self.given_up
+        assert self.peer.connection.is_over == self.is_leaving
+        if self.is_leaving:
+            assert self.goodbyes == [2**31 - 1, max(self.asked)]
 
     def _settle(self) -> None:
         while True:
-            self.down += self.peer.release() + self.peer.connection.data_to_send()
+            self._say(self.peer.release() + self.peer.connection.data_to_send())
             self.up += self.h2.data_to_send()
             if not self.up and not self.down:
                 return
