@@ -331,6 +331,40 @@ def test_a_peer_that_is_not_there_any_more_is_ended() -> None:
     assert served.observed.faults == {"lost": 1, "": 1}
 
 
+def test_connections_together_hold_no_more_than_there_is_room_for() -> None:
+    """
+    Each within its own bounds; the one that holds most goes, and not who came last.
+    """
+    with serving(shared_bytes=20 * MEBIBYTE) as served, neighbour(served):
+        with Raw(served.address) as greedy, Raw(served.address) as modest:
+            for each, size in ((greedy, 15), (modest, 4)):
+                each.send(FIRST, headers(3), data(3, bytes(16_384), flags=0) * 64 * size)
+                each.send(ping())
+                each.until_said("PING ACK")
+            before = dict(served.observed.faults)
+            modest.send(data(3, bytes(16_384), flags=0) * 64 * 2)
+            told = greedy.to_the_end()
+            modest.send(data(3, b"x"), ping())
+            assert modest.until_said("PING ACK")
+        served.until(lambda: served.observed.open == 1)
+
+    assert before == {}
+    assert told[-1] == "GOAWAY 3 ENHANCE_YOUR_CALM"
+    assert served.observed.faults == {"enhance_your_calm": 1, "": 2}
+
+
+@pytest.mark.usefixtures("hurried")
+def test_a_header_block_that_does_not_end_is_ended() -> None:
+    with serving(limits=Limits(stream_seconds=0.1)) as served, neighbour(served):
+        with Raw(served.address) as raw:
+            raw.send(FIRST + frame(Type.HEADERS, 0, 3, b"\x82"))
+            told = raw.to_the_end()
+        served.until(lambda: served.observed.open == 1)
+
+    assert told[-1] == "GOAWAY 1 ENHANCE_YOUR_CALM"
+    assert served.observed.faults == {"enhance_your_calm": 1, "": 1}
+
+
 @pytest.mark.usefixtures("hurried")
 def test_a_request_that_does_not_end_is_ended() -> None:
     with serving(limits=Limits(stream_seconds=0.1)) as served, Raw(served.address) as raw:

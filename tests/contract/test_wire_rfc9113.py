@@ -119,6 +119,15 @@ def windows_are_given_back(client: H2Socket) -> None:
         assert len(client.echo(bytes(size))) == size
 
 
+def a_request_takes_nothing_from_others(client: H2Socket) -> None:
+    held = client.begin()
+    client.go_on(held, framed(bytes(MESSAGE))[:30_000], end=False)
+    for _ in range(10):
+        assert len(client.echo(bytes(10_000))) == 10_000
+    client.go_on(held, framed(bytes(MESSAGE))[30_000:])
+    assert client.answer(held).body == framed(bytes(MESSAGE))
+
+
 def priorities_are_ignored(client: H2Socket) -> None:
     client.h2.prioritize(101, weight=3)
     stream_id = client.h2.get_next_available_stream_id()
@@ -309,6 +318,7 @@ DEMANDS = [
     Demand("5.1.2", as_many_streams_as_were_announced),
     Demand("5.1.2", a_stream_that_is_over_makes_room_for_another),
     Demand("5.2", windows_are_given_back),
+    Demand("5.2", a_request_takes_nothing_from_others),
     Demand("5.3", priorities_are_ignored),
     Demand("6.1", padding_is_no_data),
     Demand("6.5.2", frames_may_be_longer_when_asked),

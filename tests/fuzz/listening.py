@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import pytest
 import uvloop
 
+from wicketgate.grpc.budget import SHARED_BYTES
 from wicketgate.grpc.limits import Limits
 from wicketgate.grpc.server import MAX_CONNECTIONS, WireServer
 from wicketgate.grpc.service import Method
@@ -110,6 +111,7 @@ def serving(
     loop_factory: LoopFactory = asyncio.new_event_loop,
     limits: Limits | None = None,
     max_connections: int = MAX_CONNECTIONS,
+    shared_bytes: int = SHARED_BYTES,
     tls: ssl.SSLContext | None = None,
 ) -> Iterator[Served]:
     """Serve an echo, for as long as the context lasts."""
@@ -126,6 +128,7 @@ def serving(
             observer=observed,
             limits=limits,
             max_connections=max_connections,
+            shared_bytes=shared_bytes,
             tls=tls,
         )
         return server, await server.listen(address)

@@ -12,6 +12,7 @@ from unit.grpc.peer import (
     LAST,
     PLAIN,
     PREFACE,
+    PSEUDO,
     SETTINGS_ACK,
     Peer,
     ask,
@@ -23,6 +24,7 @@ from unit.grpc.peer import (
     ping,
     rst_stream,
     settings,
+    story,
     window_update,
 )
 from wicketgate.grpc.frames import Type
@@ -323,3 +325,154 @@ def test_a_bucket_that_was_overdrawn_takes_longer() -> None:
     bucket = Bucket(burst=1, per_second=1, now=0.0)
 
     assert [bucket.take(0.0, 3), bucket.take(2.9), bucket.take(4.9)] == [False, False, True]
+
+
+# -------------------------------------------------------------------------- memory and work
+
+
+def in_frames(stream_id: int, coded: bytes, *, flags: int = 0) -> bytes:
+    """Return HEADERS, and CONTINUATION where a block is longer than a frame."""
+    pieces = [coded[at : at + 16_384] for at in range(0, len(coded), 16_384)]
+    kinds = [Type.HEADERS] + [Type.CONTINUATION] * (len(pieces) - 1)
+    return b"".join(
+        frame(
+            kind,
+            (flags if kind == Type.HEADERS else 0)
+            | (END_HEADERS if number == len(pieces) - 1 else 0),
+            stream_id,
+            piece,
+        )
+        for number, (kind, piece) in enumerate(zip(kinds, pieces, strict=True))
+    )
+
+
+@pytest.mark.parametrize("name", [":path", "content-type", "grpc-timeout", "grpc-encoding"])
+def test_long_headers_are_not_kept_with_their_streams(name: str) -> None:
+    """
+    HEADERS are not flow controlled: what is kept of them has to be small.
+    """
+    peer = Peer()
+    peer.send(FIRST)
+    fields = dict(PLAIN)
+    for number in range(3, 203, 2):
+        long = fields | {name: f"{number}" + "v" * 50_000}
+        peer.send(in_frames(number, block(*long.items())))
+
+    heads = [request.head for request in peer.connection._exchange.streams.live.values()]  # noqa: SLF001 - what is kept cannot be seen otherwise
+    assert len(heads) == 100
+    assert max(len(value) for head in heads for value in head if isinstance(value, bytes)) == 256
+
+
+@pytest.mark.parametrize(
+    "coded", [b"\x40\x7f" + b"\xff" * 16_000, b"\x82\xff\xff", b"\x40\x01a\x81\xff"]
+)
+def test_what_is_said_about_a_fault_does_not_quote_the_peer(coded: bytes) -> None:
+    """
+    Nor an address of our memory; and GOAWAY is as short as any frame has to be.
+    """
+    for hello in (PREFACE + settings(), PREFACE + settings() + SETTINGS_ACK):
+        peer = Peer(hello=hello)
+
+        said = peer.send(frame(Type.HEADERS, LAST, 1, coded))
+
+        assert len(said) < 100
+        assert b"0x" not in said
+        assert b"\\x" not in said
+
+
+def test_a_block_of_many_small_fields_is_read_in_one_go() -> None:
+    """
+    What it has in common with the one before is looked for in few steps, or not at all.
+    """
+    looked_at: list[int] = []
+
+    class Watched(bytes):
+        """Counts what is compared with it."""
+
+        def startswith(self, prefix: bytes, *_: object) -> bool:  # type: ignore[override] # all that is used of it
+            looked_at.append(len(prefix))
+            return super().startswith(prefix)
+
+    peer = Peer()
+    peer.send(FIRST)
+    for number in range(100):
+        # They have nothing in common, so that it is looked for each time.
+        pseudo = PSEUDO if number % 2 else PSEUDO[::-1]
+        fields = block(*pseudo, ("x-a", f"{number}")) + b"\x90" * 900
+        peer.blocks._previous = Watched(peer.blocks._previous)  # noqa: SLF001 - work cannot be seen otherwise
+        peer.send(frame(Type.HEADERS, LAST, 3 + 2 * number, fields))
+
+    assert sum(looked_at) < 100 * 20 * 1_000
+
+
+def test_a_long_block_is_not_kept_by_its_connection() -> None:
+    peer = Peer()
+    peer.send(FIRST)
+    for letter in "abc":
+        peer.send(in_frames(3 + 2 * ord(letter), block(*PLAIN, ("x-long", letter * 20_000))))
+
+    kept = (peer.blocks._previous, peer.blocks._prefix)  # noqa: SLF001 - as above
+    assert max(map(len, kept)) < 5_000
+
+
+def test_a_header_block_has_to_end() -> None:
+    """
+    Its stream is not open yet, so nothing else has an eye on it.
+    """
+    peer = Peer(limits=Limits(stream_seconds=60))
+    peer.send(FIRST + frame(Type.HEADERS, 0, 3, b"\x82"))
+    for _ in range(3):
+        peer.now += 20.0
+        peer.take(peer.connection.tick(peer.now))
+        peer.send(frame(Type.CONTINUATION, 0, 3, b"\x84"))
+    in_time = peer.fault
+
+    peer.take(peer.connection.tick(60.1))
+
+    assert in_time == ""
+    assert peer.fault == CALM
+
+
+def test_what_waits_for_an_answer_takes_room_until_it_is_answered() -> None:
+    """
+    So that the connection's window bounds it, as it bounds what is not complete.
+    """
+    peer = Peer(limits=Limits(buffered_bytes=65_535, message_bytes=30_000), holds=True)
+    peer.send(FIRST)
+    peer.tell(*(ask(number, bytes(15_000)) for number in (3, 5, 7, 9)))
+
+    assert peer.connection.held_bytes > 60_000
+    assert [line for line in story(peer.release()) if line.startswith("WINDOW")]
+    peer.send(window_update(0, 100_000))
+    assert peer.connection.held_bytes == 0
+    assert peer.tell(*(headers(11), data(11, bytes(16_000), flags=0) * 4))[-1:] != []
+
+
+@pytest.mark.parametrize("ends", ["answered", "reset", "cut", "malformed", "fault", "expired"])
+def test_what_a_connection_holds_is_counted_until_it_is_over(ends: str) -> None:
+    peer = Peer(limits=Limits(message_bytes=20_000), holds=True)
+    peer.send(settings((4, 0)) + FIRST)
+    peer.release()
+    peer.send(headers(3, *PLAIN, ("content-length", "16000")) + data(3, bytes(16_000), flags=0))
+    before = peer.connection.held_bytes
+    match ends:
+        case "answered":
+            peer.send(data(3, b""))
+            peer.release()
+            during = peer.connection.held_bytes
+            assert during > 16_000
+            peer.send(window_update(3, 16_000))
+        case "reset":
+            peer.send(rst_stream(3))
+        case "cut":
+            peer.send(data(3, bytes(16_000), flags=0))
+            peer.release()
+        case "malformed":
+            peer.send(data(3, b"x"))
+        case "fault":
+            peer.send(headers(2))
+        case _:
+            peer.take(peer.connection.tick(61.0))
+
+    assert before > 16_000
+    assert peer.connection.held_bytes == 0

@@ -7,6 +7,7 @@ import pytest
 
 from unit.grpc.peer import FIRST, HELLO, ask, headers, story, window_update
 from wicketgate.grpc import protocol
+from wicketgate.grpc.budget import Budget
 from wicketgate.grpc.headers import HeaderCache
 from wicketgate.grpc.limits import Limits
 from wicketgate.grpc.protocol import TURN_BYTES, WireProtocol
@@ -38,6 +39,10 @@ class FakeTransport(asyncio.Transport):
         """Deliver again."""
         self.is_paused = False
         self.calls.append("resume")
+
+    def get_write_buffer_size(self) -> int:
+        """Tell that all was taken."""
+        return 0
 
     def is_closing(self) -> bool:
         """Tell whether it is over."""
@@ -72,6 +77,7 @@ class Desk:
             lambda _: {b"/echo.Echo/Echo": self.echo},
             limits=limits or Limits(),
             cache=HeaderCache(),
+            budget=Budget(),
             observer=self,
             connections=self,
         )
