@@ -18,9 +18,10 @@ from envoy_data_plane.envoy.service.auth.v3 import (
 from hypothesis import given
 from hypothesis import strategies as st
 
-from conformance.table import SESSION
+from conformance.table import SESSION, World
+from gates import answer, denial, make_gate
 from tokens import STATIC_SERVICE, USER_RULE, bounded
-from wicketgate.adapters.envoy import Responses, request_from
+from wicketgate.adapters.envoy import MAX_RAW_HEADERS, Responses, request_from
 from wicketgate.core.claims import Claims, SessionId, UserId
 from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD, Reason
@@ -151,6 +152,26 @@ def test_raw_headers_are_read_like_the_map(
     pairs: tuple[tuple[str, str | bytes], ...], expected: dict[str, str]
 ) -> None:
     assert expected == request_from(raw_headers(*pairs)).headers
+
+
+def test_raw_headers_have_to_be_few_enough_for_all_to_wait() -> None:
+    """
+    Each is looked at while every other Check waits; the gate denies what raises here.
+    """
+    most = [(f"x-{number}", b"v") for number in range(MAX_RAW_HEADERS)]
+
+    assert len(request_from(raw_headers(*most)).headers) == MAX_RAW_HEADERS
+    with pytest.raises(ValueError, match="more than 10000 headers"):
+        request_from(raw_headers(*most, ("x", b"v")))
+
+
+async def test_a_check_with_more_raw_headers_is_denied(world: World) -> None:
+    many = raw_headers(*[("x", b"v")] * (MAX_RAW_HEADERS + 1))
+
+    denied = denial(await answer(make_gate(world), many))
+
+    assert denied.status is not None
+    assert denied.status.code == 503
 
 
 def test_a_header_in_both_places_is_joined_and_so_refused() -> None:
