@@ -1,18 +1,26 @@
-"""What has to hold, whatever arrives."""
+"""What has to hold, whatever arrives: nothing raises, hangs, or takes more than its share."""
 
+import signal
+import threading
 import time
+import tracemalloc
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from functools import cache
 from random import Random
+from types import FrameType
 from typing import Final
 
 from fuzz.mutate import frames_of, mutated, mutated_block
 from fuzz.sessions import sessions
-from fuzz.transcript import given_up, replayed, transcript
+from fuzz.transcript import Transcript, given_up, replayed, transcript
 from unit.grpc.peer import Peer, in_pieces, parsed
 from unit.grpc.test_headers import outcome
 from wicketgate.grpc.frames import Type
 from wicketgate.grpc.headers import HeaderCache, RequestBlocks
 from wicketgate.grpc.limits import Limits
+from wicketgate.grpc.unary import RefusedError, http_status, message_in, seconds_of
 
 LIMITS: Final = (
     Limits(),
@@ -21,6 +29,14 @@ LIMITS: Final = (
 )
 SLOW_SECONDS: Final = 2.0
 """Of CPU; a session takes some milliseconds."""
+HANGS_SECONDS: Final = 10.0
+"""Of CPU, after which it is not waited for any more."""
+WEIGHED: Final = 0.02
+"""Of the cases: the memory that they take is measured, which is slow."""
+MOST_BYTES: Final = 2_000_000
+MOST_PER_OCTET: Final = 40
+"""What a case may take, and for each of its octets: it is held here, cut, joined, echoed, and
+parsed again. An empty stream, of about 10 octets, takes some 400."""
 
 
 class BrokenError(AssertionError):
@@ -38,6 +54,38 @@ def require(case: bytes, what: str, *, holds: bool) -> None:
         raise BrokenError(what, case)
 
 
+@contextmanager
+def in_time(case: bytes, *, seconds: float = HANGS_SECONDS) -> Iterator[None]:
+    """Break off what goes on without an end, as far as the main thread can."""
+
+    def stop(_: int, __: FrameType | None) -> None:
+        require(case, "it hangs", holds=False)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGPROF, stop)
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.signal(signal.SIGPROF, before)
+
+
+@contextmanager
+def weighed(case: bytes) -> Iterator[None]:
+    """Make sure that no more memory is taken on the way than `case` is worth."""
+    tracemalloc.start()
+    try:
+        yield
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    most = MOST_BYTES + MOST_PER_OCTET * len(case)
+    require(case, f"{peak} bytes are taken", holds=peak <= most)
+
+
 def check_bounds(peer: Peer, case: bytes) -> None:
     """Make sure that no more is kept than the limits say."""
     limits, kept = peer.limits, peer.connection.kept
@@ -51,6 +99,21 @@ def check_bounds(peer: Peer, case: bytes) -> None:
     }
     for what, most in bounds.items():
         require(case, f"{kept[what]} {what} are kept", holds=kept[what] <= most)
+    held = peer.connection.held_bytes
+    require(case, f"{held} bytes are held", holds=held >= kept["unread"] + kept["answers"])
+    is_let_go = not peer.fault or held <= kept["unread"]
+    require(case, f"{held} bytes are held after the end", holds=is_let_go)
+
+
+def check_calls(peer: Peer, case: bytes) -> None:
+    """Make sure that every request is a call, or refused as one."""
+    for request in peer.asked:
+        head, limit = request.head, peer.limits.message_bytes
+        seconds = seconds_of(head.timeout)
+        require(case, "a timeout is negative", holds=seconds is None or seconds >= 0)
+        if http_status(head) == 200 and not request.is_cut:
+            with suppress(RefusedError):
+                message_in(head, request.body, limit=limit)
 
 
 def play(random: Random, case: bytes) -> str:
@@ -74,6 +137,7 @@ def play(random: Random, case: bytes) -> str:
     said.append(peer.release())
     require(case, "it takes too long", holds=time.process_time() - started < SLOW_SECONDS)
     check_said(b"".join(said), peer, case)
+    check_calls(peer, case)
     return peer.fault
 
 
@@ -85,23 +149,36 @@ def check_said(said: bytes, peer: Peer, case: bytes) -> None:
     require(case, "a fault is not told", holds=is_told)
 
 
-def compare_blocks(block: bytes) -> None:
-    """Make sure that a block says the same with and without state."""
+def without_state(cache: HeaderCache) -> RequestBlocks:
+    """Return a reader whose peer uses no table."""
+    reader = RequestBlocks(cache, max_bytes=1_000_000)
+    reader.settled()
+    reader.decode(b"\x20\x82\x86\x84")
+    return reader
+
+
+def compare_blocks(block: bytes, experienced: RequestBlocks) -> None:
+    """Make sure that a block says the same with and without state, and whatever came before."""
     with_state = RequestBlocks(HeaderCache(), max_bytes=1_000_000)
     with_state.settled()
-    without = RequestBlocks(HeaderCache(), max_bytes=1_000_000)
-    without.settled()
-    without.decode(b"\x20\x82\x86\x84")
-    is_same = outcome(with_state, b"\x20" + block) == outcome(without, block)
-    require(block, "a block says two things", holds=is_same)
+    expected = outcome(with_state, b"\x20" + block)
+    for reader in (without_state(HeaderCache()), experienced, experienced):
+        is_same = outcome(reader, block) == expected
+        require(block, "a block says two things", holds=is_same)
 
 
-def cut_everywhere(name: str, *, step: int = 1) -> None:
+@cache
+def in_one_piece(name: str) -> Transcript:
+    """Return what is said to a session that is not cut."""
+    session = sessions()[name]
+    return transcript(replayed([session])[1], without=given_up(session))
+
+
+def cut_everywhere(name: str, places: Iterable[int]) -> None:
     """Make sure that it does not matter where a session is cut."""
     session = sessions()[name]
-    without = given_up(session)
-    whole = transcript(replayed([session])[1], without=without)
-    for at in range(1, len(session), step):
+    without, whole = given_up(session), in_one_piece(name)
+    for at in places:
         said = replayed([session[:at], session[at:]])[1]
         is_same = transcript(said, without=without) == whole
         require(session, f"{name} is another when it is cut at {at}", holds=is_same)
@@ -120,16 +197,30 @@ class Fuzzer:
             for frame in frames_of(session)
             if frame[3] == Type.HEADERS and frame[4] & 0x28 == 0
         ]
+        self._experienced = without_state(HeaderCache())
         self.faults: Counter[str] = Counter()
+        self.weighed = 0
 
     def case(self) -> None:
         """Try one session and one block."""
         case = mutated(self._random, self._sessions)
+        block = mutated_block(self._random, self._blocks)
         try:
-            self.faults[play(self._random, case)] += 1
+            with in_time(case):
+                self._session(case)
+            with in_time(block):
+                compare_blocks(block, self._experienced)
         except BrokenError:
             raise
         except Exception as error:
             what = f"{type(error).__name__} {error}"
             raise BrokenError(what, case) from error
-        compare_blocks(mutated_block(self._random, self._blocks))
+
+    def _session(self, case: bytes) -> None:
+        if self._random.random() < WEIGHED:
+            self.weighed += 1
+            with weighed(case):
+                fault = play(self._random, case)
+        else:
+            fault = play(self._random, case)
+        self.faults[fault] += 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fuzz.target import Fuzzer
+from fuzz.target import BrokenError, Fuzzer, in_time, weighed
 
 CASES = 1_500
 
@@ -14,6 +14,7 @@ def test_whatever_arrives_bounds_hold_and_nothing_is_raised(seed: int) -> None:
     for _ in range(CASES):
         fuzzer.case()
 
+    assert fuzzer.weighed > 5
     # Otherwise the cases are all alike, and nothing was tried.
     assert {
         "",
@@ -23,3 +24,21 @@ def test_whatever_arrives_bounds_hold_and_nothing_is_raised(seed: int) -> None:
         "STREAM_CLOSED",
         "ENHANCE_YOUR_CALM",
     } <= fuzzer.faults.keys()
+
+
+def test_what_goes_on_without_an_end_is_broken_off() -> None:
+    with pytest.raises(BrokenError, match="it hangs"), in_time(b"case", seconds=0.05):
+        _go_on_for_ever()
+
+
+def _go_on_for_ever() -> None:
+    while True:
+        pass
+
+
+def test_what_takes_too_much_memory_is_noticed() -> None:
+    taken = []
+    with pytest.raises(BrokenError, match="bytes are taken"), weighed(b"case"):
+        taken.append(bytes(3_000_000))
+    with weighed(b"case"):
+        taken.append(bytes(1_000_000))
