@@ -103,7 +103,7 @@ async def asking(
     """Serve `checker` over HTTP/2 and load it; a message is the name of its user."""
     server = WireGrpcServer(checker, address="127.0.0.1:0", observer=Unobserved())
     address = await server.start()
-    messages = [Message(user.encode(), user.encode()) for user in users]
+    messages = [Message(user.encode(), b"" if is_denied else user.encode()) for user in users]
     load = GrpcLoad(
         port=int(address.rpartition(":")[2]),
         messages=str(write_messages(directory / "messages", messages)),
@@ -203,8 +203,11 @@ async def test_denials_must_be_the_expected_ones(
             await session.run(seconds=0, answers=ANSWERS)
 
 
-async def test_a_session_does_not_open_on_a_wrong_answer(tmp_path: Path) -> None:
-    checker = Checker(first=lambda _, number: allowing("user_2", number))
+@pytest.mark.parametrize("which", [1, 2])
+async def test_a_session_does_not_open_on_a_wrong_answer(which: int, tmp_path: Path) -> None:
+    checker = Checker(
+        first=lambda _, number: allowing("user_2" if number == which else "user_1", number)
+    )
     with pytest.raises(WrongAnswerError, match="to be let in"):
         async with asking(checker, tmp_path, ["user_1"]):
             pass

@@ -10,7 +10,7 @@ known by sight.
 from dataclasses import dataclass
 from typing import Final
 
-from hpack import Decoder
+from hpack import Decoder, HPACKError
 
 from wicketgate._gen.ext_authz_pb2 import CheckResponse
 
@@ -125,7 +125,10 @@ class Blocks:
         self._keep(self.trailers, block)
 
     def _fields(self, block: bytes) -> dict[str, str]:
-        return {str(name): str(value) for name, value in self._decoder.decode(block)}
+        try:
+            return {str(name): str(value) for name, value in self._decoder.decode(block)}
+        except HPACKError as error:
+            raise WrongAnswerError(expected="headers without a dynamic table", got=error) from None
 
     @staticmethod
     def _keep(known: set[bytes], block: bytes) -> None:
