@@ -4,9 +4,11 @@ Writes `sessions`/*.bin anew: the bytes of one connection each, as the server go
 """
 
 import asyncio
+import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Final
 
 import grpc
@@ -15,6 +17,7 @@ from conformance.table import USERS, World
 from fuzz.listening import ECHO, SLOW, serving
 from meshes import Document, cluster, mesh
 from processes import environ
+from wicketgate.grpc.unary import framed
 from wicketgate.local.clerk_instance import ClerkInstance
 
 SESSIONS: Final = Path(__file__).parent / "sessions"
@@ -117,10 +120,33 @@ async def record_envoy() -> None:
     keep("envoy", bytes(max(tee.taken, key=len)))
 
 
+async def record_nghttp2() -> None:
+    """Record nghttp, with priorities and padding, and h2load, with a window of 15 octets."""
+    with serving() as served, NamedTemporaryFile() as body:
+        body.write(framed(b"once and again"))
+        body.flush()
+        tee = Tee(served.address)
+        common = ("-d", body.name, "-H", "content-type: application/grpc", "-H", "te: trailers")
+        async with tee.listening() as address:
+            for name, *options in (
+                ("nghttp", "-m", "4", "--padding=9"),
+                ("h2load", "-n", "12", "-c", "1", "-m", "4", "-w", "4"),
+            ):
+                tee.taken.clear()
+                url = f"http://{address}{ECHO}"
+                client = await asyncio.create_subprocess_exec(
+                    name, *options, *common, url, stdout=asyncio.subprocess.DEVNULL
+                )
+                await client.wait()
+                keep(name, bytes(tee.taken[0]))
+
+
 def main() -> None:
-    """Record all."""
+    """Record all; what is not installed stays as it was recorded."""
     asyncio.run(record_grpcio())
     asyncio.run(record_envoy())
+    if shutil.which("nghttp") and shutil.which("h2load"):
+        asyncio.run(record_nghttp2())
 
 
 if __name__ == "__main__":

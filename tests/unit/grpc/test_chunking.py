@@ -55,7 +55,7 @@ def test_every_request_of_a_session_is_answered(name: str) -> None:
 def test_no_recorded_session_is_left_out() -> None:
     recorded = {path.stem for path in RECORDED.iterdir()}
 
-    assert {"grpcio", "envoy", "envoy-health"} <= recorded
+    assert {"grpcio", "envoy", "envoy-health", "nghttp", "h2load"} <= recorded
     assert {*recorded, "h2"} == set(NAMES)
 
 
