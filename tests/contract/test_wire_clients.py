@@ -10,11 +10,13 @@ from typing import TypeAlias
 import grpc
 import pytest
 
+from fuzz.h2_socket import H2Socket
 from fuzz.listening import BROKEN, ECHO, SLOW, LoopFactory, Served, on_both_loops, serving
 from fuzz.raw import Raw
 from fuzz.sessions import H2Client
 from unit.grpc.peer import FIRST, HELLO, PLAIN, ask, data, headers
 from wicketgate.grpc.limits import MEBIBYTE, Limits
+from wicketgate.grpc.unary import framed
 
 UNLIMITED = (
     ("grpc.max_receive_message_length", -1),
@@ -114,6 +116,93 @@ async def test_a_deadline_that_passes() -> None:
 
     assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert served.asked["cancelled"] == 1
+
+
+def test_a_synchronous_client_with_deadlines_and_cancellation() -> None:
+    with serving() as served, grpc.insecure_channel(served.address) as channel:
+        slow: Call = channel.unary_unary(SLOW)
+        with pytest.raises(grpc.RpcError) as error:
+            slow(b"", timeout=0.1)
+        served.until(lambda: served.asked["cancelled"] == 1)
+        future = slow.future(b"")
+        served.until(lambda: served.asked["slow"] == 2)
+        future.cancel()
+        served.until(lambda: served.asked["cancelled"] == 2)
+        assert slow(b"x", timeout=10) == b"x"
+
+    assert status_of(error) is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert served.observed.faults == {"": 1}
+    assert served.troubles == []
+
+
+MANY = (
+    *((f"x-{number}", "v" * 200) for number in range(100)),
+    *(("x-repeated", f"{number}") for number in range(50)),
+    ("one-bin", bytes(range(256))),
+    ("other-bin", b""),
+    ("long-bin", b"\xff" * 4_096),
+)
+
+
+async def test_metadata_of_all_kinds() -> None:
+    """
+    More than a frame of it, binary, repeated; and the next call has none.
+    """
+    with serving() as served:
+        async with grpc.aio.insecure_channel(served.address) as channel:
+            echo: AioCall = channel.unary_unary(ECHO)
+            answers = [
+                await echo(b"%d" % n, metadata=MANY[: 40 * n], timeout=10) for n in range(6)
+            ]
+            last = await echo(b"last")
+        with grpc.insecure_channel(served.address) as blocking:
+            call: Call = blocking.unary_unary(ECHO)
+            assert call(b"x", metadata=MANY) == b"x"
+
+    assert answers == [b"%d" % n for n in range(6)]
+    assert last == b"last"
+    assert set(served.observed.faults) == {""}
+
+
+def test_more_metadata_than_is_taken_fails_its_own_call() -> None:
+    too_much = tuple((f"x-{number}", "v" * 1_000) for number in range(80))
+    with serving() as served, grpc.insecure_channel(served.address) as channel:
+        echo: Call = channel.unary_unary(ECHO)
+        assert echo(b"before") == b"before"
+        with pytest.raises(grpc.RpcError):
+            echo(b"x", metadata=too_much, timeout=10)
+        assert echo(b"after", timeout=10) == b"after"
+
+    assert served.asked["echo"] == 2
+
+
+def test_the_longest_message_and_one_that_is_longer() -> None:
+    longest = Limits().message_bytes
+    with serving() as served, grpc.insecure_channel(served.address, options=UNLIMITED) as channel:
+        echo: Call = channel.unary_unary(ECHO)
+        is_echoed = echo(bytes(longest), timeout=20) == bytes(longest)
+        with pytest.raises(grpc.RpcError) as error:
+            echo(bytes(longest + 1), timeout=20)
+
+    assert is_echoed
+    assert status_of(error) is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "snappy"])
+def test_who_compresses_is_told_what_is_understood(encoding: str) -> None:
+    """
+    gRPC compression: UNIMPLEMENTED, and ``grpc-accept-encoding`` says what would do.
+    """
+    with serving() as served, H2Socket(served.address) as client:
+        stream_id = client.begin(*PLAIN, ("grpc-encoding", encoding))
+        client.go_on(stream_id, b"\1" + framed(b"whatever it is")[1:])
+        answer = client.answer(stream_id)
+        # Announced, but not done with this message.
+        assert client.echo(b"plain", ("grpc-encoding", encoding)) == b"plain"
+
+    assert answer.status == "12"
+    assert answer.headers["grpc-accept-encoding"] == "identity"
+    assert served.asked == {"echo": 1}
 
 
 @pytest.mark.parametrize("algorithm", [grpc.Compression.Gzip, grpc.Compression.Deflate])
