@@ -2,8 +2,6 @@
 
 import asyncio
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TypeAlias
 
@@ -11,7 +9,7 @@ import grpc
 import pytest
 
 from fuzz.h2_socket import H2Socket
-from fuzz.listening import BROKEN, ECHO, SLOW, LoopFactory, Served, on_both_loops, serving
+from fuzz.listening import BROKEN, ECHO, SLOW, LoopFactory, on_both_loops, serving
 from fuzz.raw import Raw
 from fuzz.sessions import H2Client
 from unit.grpc.peer import FIRST, HELLO, PLAIN, ask, data, headers
@@ -135,7 +133,7 @@ def test_a_synchronous_client_with_deadlines_and_cancellation() -> None:
     assert served.troubles == []
 
 
-MANY = (
+MANY: tuple[tuple[str, str | bytes], ...] = (
     *((f"x-{number}", "v" * 200) for number in range(100)),
     *(("x-repeated", f"{number}") for number in range(50)),
     ("one-bin", bytes(range(256))),
@@ -374,11 +372,3 @@ def test_a_connection_takes_its_turn_with_the_others(loop_factory: LoopFactory) 
 
     assert answered < 6_000
     assert served.asked["echo"] == 6_000
-
-
-def until(served: Served, holds: Callable[[], bool]) -> None:
-    """Wait for something that happens in the server's thread."""
-    end = time.monotonic() + 10
-    while not holds():
-        assert time.monotonic() < end, served.observed.faults
-        time.sleep(0.01)

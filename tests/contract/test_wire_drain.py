@@ -138,11 +138,12 @@ def test_nobody_can_come_while_it_leaves() -> None:
 
 @on_both_loops
 def test_a_handshake_that_comes_to_its_end_too_late(
-    tmp_path: Path, loop_factory: LoopFactory
+    tmp_path: Path, loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     The client hears at once that none of its streams was looked at, so it may ask elsewhere.
     """
+    monkeypatch.setattr("wicketgate.grpc.server.LEAVE_SECONDS", 5.0)
     authority = Authority()
     certificate, key = authority.server().write(tmp_path, "server")
     context = FollowedContext(TlsIdentity(certificate=certificate, key=key)).context
@@ -165,6 +166,10 @@ def test_a_handshake_that_comes_to_its_end_too_late(
                     said = b""
                     while data := secured.recv(65_536):
                         said += data
+                open_one.send(ping())
+                others = open_one.until_said("PING ACK")
         stopping.join()
 
     assert story(said)[-1] == "GOAWAY 0 NO_ERROR"
+    # Those that were there before still have their time.
+    assert others == ["PING ACK"]

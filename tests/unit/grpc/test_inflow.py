@@ -76,6 +76,23 @@ def test_a_peer_never_waits_while_there_is_something_to_return(
         assert left * 2 >= SIZE - held - 1
 
 
+def test_it_is_tight_when_three_quarters_are_really_held() -> None:
+    """
+    Not when little is left only because it was not given back yet.
+    """
+    inflow, _ = window()
+    inflow.take(65_000)
+    inflow.take(15_000)
+    inflow.give(15_000)
+    states = [inflow.is_tight]
+    inflow.take(10_000)
+    states.append(inflow.is_tight)
+    inflow.take(1)
+    states.append(inflow.is_tight)
+
+    assert states == [False, False, True]
+
+
 def test_more_than_the_window_is_a_fault() -> None:
     inflow, _ = window()
     inflow.take(SIZE)

@@ -466,6 +466,7 @@ def test_what_a_connection_holds_is_counted_until_it_is_over(ends: str) -> None:
             peer.send(rst_stream(3))
         case "cut":
             peer.send(data(3, bytes(16_000), flags=0))
+            assert peer.connection.kept["requests"] == 0
             peer.release()
         case "malformed":
             peer.send(data(3, b"x"))

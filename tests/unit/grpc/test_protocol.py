@@ -5,12 +5,12 @@ from itertools import pairwise
 
 import pytest
 
-from unit.grpc.peer import FIRST, HELLO, ask, headers, story, window_update
+from unit.grpc.peer import FIRST, HELLO, ask, data, headers, story, window_update
 from wicketgate.grpc import protocol
-from wicketgate.grpc.budget import Budget
+from wicketgate.grpc.budget import SHARED_BYTES, Budget
 from wicketgate.grpc.headers import HeaderCache
 from wicketgate.grpc.limits import Limits
-from wicketgate.grpc.protocol import TURN_BYTES, WireProtocol
+from wicketgate.grpc.protocol import TURN_BYTES, WRITE_BUFFER_BYTES, WireProtocol
 
 
 class FakeTransport(asyncio.Transport):
@@ -22,9 +22,15 @@ class FakeTransport(asyncio.Transport):
         self.is_paused = False
         self.calls: list[str] = []
         self.closing = False
+        self.high: int | None = None
 
-    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
-        """Take note of nothing."""
+    def set_write_buffer_limits(
+        self,
+        high: int | None = None,
+        low: int | None = None,  # noqa: ARG002 - asyncio's signature
+    ) -> None:
+        """Take note of the upper one."""
+        self.high = high
 
     def is_reading(self) -> bool:
         """Tell whether data is delivered."""
@@ -69,7 +75,8 @@ class FakeTransport(asyncio.Transport):
 class Desk:
     """A connection on such a transport, and whoever looks after it."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, shared_bytes: int = SHARED_BYTES) -> None:
+        self.budget = Budget(shared_bytes)
         self.faults: list[str] = []
         self.asked: list[bytes] = []
         self.transport = FakeTransport()
@@ -77,7 +84,7 @@ class Desk:
             lambda _: {b"/echo.Echo/Echo": self.echo},
             limits=limits or Limits(),
             cache=HeaderCache(),
-            budget=Budget(),
+            budget=self.budget,
             observer=self,
             connections=self,
         )
@@ -137,6 +144,33 @@ async def test_a_turn_is_no_longer_than_it_may_be() -> None:
     assert all(after - before < most for before, after in pairwise(turns))
     assert len(desk.asked) == 200
     assert desk.transport.calls == ["pause", "resume"]
+
+
+async def test_what_is_not_read_is_bounded_by_the_transport() -> None:
+    assert Desk().transport.high == WRITE_BUFFER_BYTES
+
+
+async def test_who_holds_most_is_told_and_lets_go() -> None:
+    desk = Desk(shared_bytes=40_000)
+    message = b"\0" + (80_000).to_bytes(4, "big") + bytes(80_000)
+
+    desk.protocol.data_received(headers(3))
+    for at in range(0, 80_000, 16_000):
+        desk.protocol.data_received(data(3, message[at : at + 16_000], flags=0))
+    await pass_turns()
+
+    assert desk.told()[-1] == "GOAWAY 3 ENHANCE_YOUR_CALM"
+    assert desk.budget.held_bytes == 0
+    assert desk.transport.calls == ["eof"]
+
+
+async def test_who_does_not_even_read_is_not_told() -> None:
+    desk = Desk()
+    desk.protocol.pause_writing()
+
+    desk.protocol.make_room()
+
+    assert desk.transport.calls[-1] == "abort"
 
 
 async def test_what_comes_in_between_waits_for_its_turn() -> None:
