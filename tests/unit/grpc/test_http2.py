@@ -403,8 +403,10 @@ def test_a_stream_has_an_end() -> None:
     peer.now = 30.0
     peer.send(ask(9))
 
+    in_time = story(peer.take(peer.connection.tick(60.0)))
     told = story(peer.take(peer.connection.tick(61.0)))
 
+    assert in_time == []
     assert told == ["RST 3 CANCEL", "RST 5 CANCEL", "RST 7 CANCEL"]
     assert peer.cancelled == [5]
     assert story(peer.release()) == ["HEADERS 9"]
