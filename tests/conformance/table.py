@@ -19,7 +19,7 @@ from wicketgate.core.token import TokenVerifier
 from wicketgate.local.clerk_instance import ABSENT, SESSION, USER, ClerkInstance, new_key
 
 ORIGIN: Final = "http://localhost:3000"
-IDENTITY: Final = ("clerk_user_id", "wicketgate-principal")
+IDENTITY: Final = ("clerk_user_id", "x-user-id", "wicketgate-principal")
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,8 @@ def spoofing(sends: Sends) -> Sends:
         "clerk_user-id": "user_attacker",
         "clerk-user_id": "user_attacker",
         "x-clerk-user-id": "user_attacker",
+        "x-user-id": "user_attacker",
+        "x_user-id": "user_attacker",
         "wicketgate-principal": "user:user_attacker",
         "wicketgate_principal": "user:user_attacker",
     }

@@ -55,11 +55,15 @@ class BrokenResponses(Responses):
         super().__init__(IdentityHeaders())
         self._answers = 0
 
-    def serialise(self, verdict: Verdict, *, decision_id: str, is_grpc: bool) -> bytes:
+    def serialise(
+        self, verdict: Verdict, *, decision_id: str, is_grpc: bool, local_id: str = ""
+    ) -> bytes:
         self._answers += 1
         if self._answers > 1:
             raise ValueError(SECRET)
-        return super().serialise(verdict, decision_id=decision_id, is_grpc=is_grpc)
+        return super().serialise(
+            verdict, decision_id=decision_id, is_grpc=is_grpc, local_id=local_id
+        )
 
 
 async def test_an_exception_while_deciding_is_a_503_that_names_only_its_place(

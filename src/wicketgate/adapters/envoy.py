@@ -103,20 +103,30 @@ class Responses:
         self._error_response = error_response
         self._prepared = PreparedAnswers()
 
-    def serialise(self, verdict: Verdict, *, decision_id: str, is_grpc: bool) -> bytes:
-        """Return the serialised ``CheckResponse`` for `verdict`."""
+    def serialise(
+        self, verdict: Verdict, *, decision_id: str, is_grpc: bool, local_id: str = ""
+    ) -> bytes:
+        """Return the serialised ``CheckResponse`` for `verdict`.
+
+        Args:
+            verdict: What was decided.
+            decision_id: Names the decision, to the caller and in the logs.
+            is_grpc: The caller speaks gRPC, and reads a line of text.
+            local_id: The id that an allowed user has in our own table, to tell the
+                upstream; empty for none.
+        """
         match verdict:
             case Allow():
-                return self._allow(verdict, decision_id)
+                return self._allow(verdict, decision_id, local_id)
             case Deny():
                 return self._deny(verdict, decision_id, is_grpc=is_grpc)
             case _:
                 assert_never(verdict)
 
-    def _allow(self, allow: Allow, decision_id: str) -> bytes:
+    def _allow(self, allow: Allow, decision_id: str, local_id: str) -> bytes:
         if allow.cookie is not None:
             # As many answers as there are cookies; nobody would ask for one again.
-            return self._allowed(allow, decision_id)
+            return self._allowed(allow, local_id, decision_id)
         principal, rule = allow.principal, allow.rule
         key = (
             principal.claims.user_id if isinstance(principal, User) else principal,
@@ -124,11 +134,13 @@ class Responses:
             allow.carries_service_token,
             allow.set_headers,
             allow.removed_headers,
+            local_id,
         )
         known = self._prepared.find(key, decision_id)
         if known is not None:
             return known
-        return self._prepared.keep(key, partial(self._allowed, allow), decision_id, pinned=rule)
+        make = partial(self._allowed, allow, local_id)
+        return self._prepared.keep(key, make, decision_id, pinned=rule)
 
     def _deny(self, deny: Deny, decision_id: str, *, is_grpc: bool) -> bytes:
         principal, rule = deny.principal, deny.rule
@@ -144,8 +156,8 @@ class Responses:
         make = partial(self._denied, deny, is_grpc=is_grpc)
         return self._prepared.keep(key, make, decision_id, pinned=rule)
 
-    def _allowed(self, allow: Allow, decision_id: str) -> bytes:
-        plan = self._identity.plan(allow)
+    def _allowed(self, allow: Allow, local_id: str, decision_id: str) -> bytes:
+        plan = self._identity.plan(allow, local_id=local_id)
         return CheckResponse(
             status=Status(code=_OK),
             ok_response=OkHttpResponse(headers=_options(plan.set), headers_to_remove=plan.remove),

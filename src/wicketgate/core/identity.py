@@ -28,7 +28,10 @@ PRINCIPAL_HEADER: Final = "wicketgate-principal"
 USER_ALIAS: Final = "x-clerk-user-id"
 """The alias for stacks that drop names with underscores. Always stripped from clients."""
 
-STRIPPED: Final = (USER_HEADER, PRINCIPAL_HEADER, USER_ALIAS)
+LOCAL_ID_HEADER: Final = "x-user-id"
+"""The user's ``id`` in our own table, where that is sent. Always stripped from clients."""
+
+STRIPPED: Final = (USER_HEADER, PRINCIPAL_HEADER, USER_ALIAS, LOCAL_ID_HEADER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +65,21 @@ class IdentityHeaders:
         spellings = dict.fromkeys(name for header in known for name in spellings_of(header))
         stripped = tuple(name for name in spellings if name != PRINCIPAL_HEADER)
         self._remove_for_user = tuple(n for n in stripped if n not in self._user_headers)
+        self._remove_for_known_user = tuple(
+            name for name in self._remove_for_user if name != LOCAL_ID_HEADER
+        )
         self._remove_for_others = stripped
         self._forward_service_token = forward_service_token
 
-    def plan(self, allow: Allow) -> HeaderPlan:
-        """Return what to set and what to remove for an allowed request."""
-        told, remove = self._named(allow.principal)
+    def plan(self, allow: Allow, *, local_id: str = "") -> HeaderPlan:
+        """Return what to set and what to remove for an allowed request.
+
+        Args:
+            allow: Who is let in, and by which rule.
+            local_id: The user's id in our own table, if upstreams are told; empty when
+                they are not, or it is not known, or there is no user.
+        """
+        told, remove = self._named(allow.principal, local_id)
         if self._ends_here(allow):
             remove += ("authorization",)
         if allow.cookie:
@@ -76,11 +88,16 @@ class IdentityHeaders:
             remove += ("cookie",)
         return HeaderPlan(told + allow.set_headers, remove + allow.removed_headers)
 
-    def _named(self, principal: Principal) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    def _named(
+        self, principal: Principal, local_id: str
+    ) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
         match principal:
             case User(claims):
                 named = tuple((name, str(claims.user_id)) for name in self._user_headers)
                 who = (PRINCIPAL_HEADER, f"user:{claims.user_id}")
+                if local_id:
+                    own = (LOCAL_ID_HEADER, local_id)
+                    return (*named, own, who), self._remove_for_known_user
                 return (*named, who), self._remove_for_user
             case Service(name):
                 return ((PRINCIPAL_HEADER, f"service:{name}"),), self._remove_for_others

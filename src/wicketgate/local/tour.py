@@ -27,7 +27,7 @@ from wicketgate.local.tour_rows import (
 from wicketgate.local.tour_webhooks import run_webhook_tour
 from wicketgate.local.upstream import Seen
 
-_IDENTITY: Final = re.compile(r"(x.)?clerk.user.id|wicketgate.principal|x-envoy-auth-.*")
+_IDENTITY: Final = re.compile(r"(x.)?clerk.user.id|x.user.id|wicketgate.principal|x-envoy-auth-.*")
 _HOUR: Final = 3600.0
 _OK: Final = 200
 _SETTLE_SECONDS: Final = COOLDOWN_SECONDS + 0.2

@@ -58,6 +58,10 @@ def test_a_user_s_plan_removes_every_name_that_it_does_not_set() -> None:
         "x_clerk-user_id",
         "x_clerk_user-id",
         "x_clerk_user_id",
+        "x-user-id",
+        "x-user_id",
+        "x_user-id",
+        "x_user_id",
     }
 
     removed = IdentityHeaders().plan(Allow(ADA, USER_RULE)).remove
@@ -71,7 +75,29 @@ def test_nobody_else_is_given_a_user_id(principal: Principal) -> None:
     headers = IdentityHeaders(aliases=["x-clerk-user-id"])
     plan = headers.plan(Allow(principal, USER_RULE))
 
-    assert {*spellings_of("clerk_user_id"), *spellings_of("x-clerk-user-id")} <= set(plan.remove)
+    names = ("clerk_user_id", "x-clerk-user-id", "x-user-id")
+    assert {each for name in names for each in spellings_of(name)} <= set(plan.remove)
+
+
+def test_a_user_whose_own_id_is_known_carries_it() -> None:
+    plan = IdentityHeaders().plan(Allow(ADA, USER_RULE), local_id="7a1c")
+
+    assert plan.set == (
+        ("clerk_user_id", "user_1"),
+        ("x-user-id", "7a1c"),
+        ("wicketgate-principal", "user:user_1"),
+    )
+    assert "x-user-id" not in plan.remove
+    assert {"x-user_id", "x_user-id", "x_user_id"} <= set(plan.remove)
+
+
+@pytest.mark.parametrize("principal", [STATIC_SERVICE, ANONYMOUS])
+def test_nobody_else_carries_an_id_of_ours(principal: Principal) -> None:
+    headers = IdentityHeaders()
+
+    assert headers.plan(Allow(principal, USER_RULE)) == headers.plan(
+        Allow(principal, USER_RULE), local_id="7a1c"
+    )
 
 
 def test_an_alias_carries_the_user_id_too() -> None:
@@ -178,17 +204,19 @@ NAMES = st.from_regex(re.compile(r"[a-z]{1,4}(?:[-_][a-z]{1,4}){0,3}"), fullmatc
     st.lists(NAMES, max_size=3),
     st.sampled_from(PRINCIPALS),
     st.booleans(),
+    st.sampled_from(["", "7a1c"]),
 )
 def test_no_spelling_of_an_identity_header_is_the_client_s(
     aliases: list[str],
     principal: Principal,
     forward: bool,  # noqa: FBT001 - drawn by Hypothesis
+    local_id: str,
 ) -> None:
     """
     Whatever names are configured: set and removed are disjoint, and together complete.
     """
     headers = IdentityHeaders(aliases=aliases, forward_service_token=forward)
-    plan = headers.plan(Allow(principal, USER_RULE))
+    plan = headers.plan(Allow(principal, USER_RULE), local_id=local_id)
     written = {name for name, _ in plan.set}
     folded = {name.replace("_", "-") for name in (*STRIPPED, *aliases)}
 

@@ -371,11 +371,11 @@ def test_a_mistake_that_quotes_a_whole_paragraph_is_cut() -> None:
 
 
 def test_headers_that_carry_the_identity_are_reserved_in_every_spelling() -> None:
-    text = BASE + "    headers: {x_user-id: org_id, x-user: org_id}\n"
-    defaults = Defaults(reserved_headers=frozenset({"x-user-id"}))
+    text = BASE + "    headers: {x_account-id: org_id, x-account: org_id}\n"
+    defaults = Defaults(reserved_headers=frozenset({"x-account-id"}))
 
     assert mistakes(text, defaults) == [
-        ("5:15", "rules[0].headers.x_user-id: carries the identity; expected another")
+        ("5:15", "rules[0].headers.x_account-id: carries the identity; expected another")
     ]
 
 
