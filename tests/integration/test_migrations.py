@@ -44,6 +44,8 @@ async def test_everything_is_made_and_then_nothing(empty: Database) -> None:
         "dead_letters",
         "organization_memberships",
         "organizations",
+        "revocation_terms",
+        "revocations",
         "schema_migrations",
         "sync_runs",
         "sync_seen",

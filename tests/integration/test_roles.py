@@ -23,16 +23,24 @@ TABLES = (
     "dead_letters",
     "sync_runs",
     "sync_seen",
+    "revocations",
+    "revocation_terms",
     "schema_migrations",
 )
+ROLES = ("webhooks", "sync", "gate", "operator", "reader")
 MAY_DELETE = {
-    "webhooks": {"webhook_deliveries", "dead_letters"},
+    "webhooks": {"webhook_deliveries", "dead_letters", "revocations"},
     "sync": {"sync_runs", "sync_seen"},
+    "gate": set(),
+    "operator": set(),
     "reader": set(),
 }
+OF_REVOCATIONS = {"revocations", "revocation_terms", "schema_migrations"}
 MAY_READ = {
     "webhooks": set(TABLES) - {"sync_runs", "sync_seen"},
-    "sync": {"users", "sync_runs", "sync_seen", "schema_migrations"},
+    "sync": {"users", "sync_runs", "sync_seen", *OF_REVOCATIONS},
+    "gate": OF_REVOCATIONS,
+    "operator": OF_REVOCATIONS,
     "reader": {"users", "organizations", "organization_memberships"},
 }
 
@@ -58,11 +66,11 @@ def is_allowed(database: Database, statement: str) -> bool:
     return True
 
 
-@pytest.mark.parametrize("role", ["webhooks", "sync", "reader"])
+@pytest.mark.parametrize("role", ROLES)
 def test_the_roles_read_and_delete_what_is_theirs(guarded: Database, role: str) -> None:
     login = guarded.as_role(f"wicketgate_{role}")
 
-    readable = {name for name in TABLES if is_allowed(login, f"SELECT FROM wicketgate.{name}")}
+    readable = {name for name in TABLES if is_allowed(login, f"TABLE wicketgate.{name}")}
     deletable = {
         name
         for name in TABLES
@@ -73,7 +81,7 @@ def test_the_roles_read_and_delete_what_is_theirs(guarded: Database, role: str) 
     assert deletable == MAY_DELETE[role]
 
 
-@pytest.mark.parametrize("role", ["webhooks", "sync", "reader"])
+@pytest.mark.parametrize("role", ROLES)
 @pytest.mark.parametrize(
     "statement",
     [
@@ -82,6 +90,8 @@ def test_the_roles_read_and_delete_what_is_theirs(guarded: Database, role: str) 
         "TRUNCATE wicketgate.users",
         "ALTER TABLE wicketgate.users ADD COLUMN mine int",
         "UPDATE wicketgate.schema_migrations SET name = ''",
+        "UPDATE wicketgate.revocation_terms SET token_life = '1 s'",
+        "DROP FUNCTION wicketgate.tell_revocation CASCADE",
     ],
 )
 def test_nobody_but_the_migrator_touches_the_tables_themselves(
@@ -121,6 +131,40 @@ async def test_the_sync_s_role_is_enough_for_the_sync(guarded: Database, *, dry_
         await mirror.finish()
 
 
+def test_the_gate_s_role_reads_revocations_and_adds_users_by_their_id(guarded: Database) -> None:
+    """
+    An id alone, and nothing else of a user is read or written.
+    """
+    login = guarded.as_role("wicketgate_gate")
+
+    met = login.row(
+        "INSERT INTO wicketgate.users (clerk_user_id) VALUES ('user_1')"
+        " ON CONFLICT (clerk_user_id) DO NOTHING RETURNING id, deleted_at"
+    )
+
+    assert met["deleted_at"] is None
+    assert is_allowed(login, "LISTEN wicketgate_revocations")
+    for statement in (
+        "INSERT INTO wicketgate.users (clerk_user_id, banned) VALUES ('user_2', true)",
+        "UPDATE wicketgate.users SET clerk_user_id = 'user_2'",
+        "SELECT primary_email FROM wicketgate.users",
+        "SELECT wicketgate.revoke('user', 'user_1', now(), 'mine', 'operator')",
+        "UPDATE wicketgate.revocations SET lifted_at = now()",
+        "INSERT INTO wicketgate.revocations DEFAULT VALUES",
+    ):
+        assert not is_allowed(login, statement)
+
+
+def test_the_operator_s_role_revokes_and_touches_no_user(guarded: Database) -> None:
+    login = guarded.as_role("wicketgate_operator")
+
+    login.rows("SELECT wicketgate.revoke('user', 'user_1', now(), 'mine', 'operator')")
+    login.rows("UPDATE wicketgate.revocations SET lifted_at = now()")
+
+    assert not is_allowed(login, "UPDATE wicketgate.users SET banned = true")
+    assert not is_allowed(login, "INSERT INTO wicketgate.users (clerk_user_id) VALUES ('user_1')")
+
+
 def test_a_business_table_of_a_reader_references_users(guarded: Database) -> None:
     """
     The reader reads and references; it cannot write.
@@ -146,7 +190,11 @@ async def test_the_migrator_takes_over_and_goes_on(guarded: Database) -> None:
     Whoever made the tables, later steps are the migrator's; it may make no other schema.
     """
     login = guarded.as_role("wicketgate_migrator")
-    step = Migration(9999, "9999_next", "ALTER TABLE {schema}.users ADD COLUMN extra int")
+    text = (
+        "ALTER TABLE {schema}.users ADD COLUMN extra int;"
+        " ALTER FUNCTION {schema}.tell_revocation() COST 2"
+    )
+    step = Migration(9999, "9999_next", text)
 
     assert await pending(login.url) == []
     assert await migrate(login.url, steps=[*migrations(), step]) == ["9999_next"]

@@ -251,6 +251,7 @@ async def test_everything_of_a_profile_is_stored(database: Database, store: Post
         "public_metadata": {"plan": "pro"},
         "banned": True,
         "locked": True,
+        "deprovisioned": False,
         "clerk_created_at": ms(T0),
         "clerk_updated_at": ms(T0 + 7),
         "event_at": ms(T0 + 27),

@@ -21,7 +21,7 @@ DEFAULT_SCHEMA: Final = "wicketgate"
 _SCHEMA: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 """What Postgres takes without quotes: 63 bytes at most, and no capitals to get lost."""
 _MIGRATION: Final = re.compile(r"(?P<name>(?P<version>[0-9]{4})_[a-z0-9_]+)\.sql")
-_ROLES: Final = ("migrator", "webhooks", "sync", "reader")
+_ROLES: Final = ("migrator", "webhooks", "sync", "gate", "operator", "reader")
 _LONGEST_ROLE: Final = 63
 """Postgres cuts longer names off without a word, and two roles could become one."""
 
