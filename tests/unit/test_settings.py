@@ -20,6 +20,8 @@ from wicketgate.settings import (
     SETTINGS,
     AuthzSettings,
     DatabaseSettings,
+    FirstSightMode,
+    FirstSightSettings,
     LogLevel,
     Process,
     Setting,
@@ -58,6 +60,8 @@ EVERYTHING = {
     "WICKETGATE_TLS_CERT_FILE": "tls.crt",
     "WICKETGATE_TLS_KEY_FILE": "tls.key",
     "WICKETGATE_TLS_CLIENT_CA_FILE": "ca.crt",
+    "DATABASE_URL": "postgresql://gate@db.example.com/users",
+    "WICKETGATE_FIRST_SIGHT": "async",
 }
 """Enough for every other setting to make sense."""
 
@@ -294,6 +298,7 @@ def test_every_process_knows_the_names_of_all_settings(process: Process) -> None
     [
         (process, name)
         for process in Process
+        if process is not Process.AUTHZ
         for name in NEEDED
         if name in {each.name for each in settings_of(process)}
     ],
@@ -862,7 +867,7 @@ def test_files_of_other_processes_and_those_that_are_not_named_are_not_followed(
         "SERVICE_AUTH_TOKEN": TOKEN,
         "SERVICE_AUTH_TOKEN_FILE": " ",
         "WICKETGATE_POLICY_FILE": "a\x00b",
-        "DATABASE_URL_FILE": "/run/url",
+        "CLERK_SECRET_KEY_FILE": "/run/key",
         "WICKETGATE_JWKS_CACHE_FILE": "/var/cache/jwks.json",
     }
 
@@ -1338,6 +1343,65 @@ def test_a_port_of_the_operators_own_invention_is_refused(name: str) -> None:
     assert mistake(**{name: "9191"}).startswith(f"{name} is not a setting")
 
 
+# --- first sight -------------------------------------------------------------
+
+OFF, ASYNC, SYNC = FirstSightMode
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, FirstSightSettings(OFF, tells_ids=False)),
+        ({"WICKETGATE_FIRST_SIGHT": "off"}, FirstSightSettings(OFF, tells_ids=False)),
+        ({"WICKETGATE_FIRST_SIGHT": "Async"}, FirstSightSettings(ASYNC, tells_ids=False)),
+        (
+            {"WICKETGATE_FIRST_SIGHT": "sync", "WICKETGATE_USER_ID_HEADER": "true"},
+            FirstSightSettings(SYNC, tells_ids=True),
+        ),
+    ],
+)
+def test_first_sight_is_what_was_asked_for(
+    changes: dict[str, str], expected: FirstSightSettings
+) -> None:
+    assert expected == read(DATABASE_URL=DATABASE_URL, **changes).first_sight
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"WICKETGATE_FIRST_SIGHT": "sync"},
+            "DATABASE_URL is not set, but WICKETGATE_FIRST_SIGHT is sync; expected ",
+        ),
+        (
+            {"WICKETGATE_FIRST_SIGHT": "on", "WICKETGATE_USER_ID_HEADER": "true"},
+            "WICKETGATE_FIRST_SIGHT is 'on'; expected off or async or sync",
+        ),
+        (
+            {"WICKETGATE_USER_ID_HEADER": "true"},
+            "WICKETGATE_FIRST_SIGHT is off, but WICKETGATE_USER_ID_HEADER is on; expected ",
+        ),
+        (
+            {
+                "DATABASE_URL": DATABASE_URL,
+                "WICKETGATE_FIRST_SIGHT": "async",
+                "WICKETGATE_USER_ID_HEADER": "true",
+                "WICKETGATE_IDENTITY_ALIASES": "x-clerk-user-id,X_User-Id",
+            },
+            "WICKETGATE_IDENTITY_ALIASES names x-user-id, which carries another id ",
+        ),
+    ],
+)
+def test_first_sight_without_what_it_needs_is_refused(
+    changes: dict[str, str], complaint: str
+) -> None:
+    assert mistake(**changes).startswith(complaint)
+
+
+def test_an_alias_may_have_the_name_as_long_as_nothing_else_does() -> None:
+    assert read(WICKETGATE_IDENTITY_ALIASES="x-user-id").identity_aliases == ("x-user-id",)
+
+
 # --- whatever the environment holds ------------------------------------------
 
 NAMES = sorted({name for each in SETTINGS for name in (each.name, each.file_name)})
@@ -1429,7 +1493,7 @@ def test_the_table_names_the_twins_of_secrets_only() -> None:
     table = settings_table()
 
     assert "`SERVICE_AUTH_TOKEN_FILE`" in table
-    assert "`DATABASE_URL_FILE` | webhooks, migrate, sync |" in table
+    assert "`DATABASE_URL_FILE` | authz, webhooks, migrate, sync |" in table
     assert "`CLERK_ISSUER_FILE`" not in table
 
 

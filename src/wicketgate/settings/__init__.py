@@ -13,6 +13,7 @@ from wicketgate.settings.authz import AuthzSettings, Transport
 from wicketgate.settings.catalogue import SETTINGS, Process, Setting, settings_of, settings_table
 from wicketgate.settings.database import DatabaseSettings
 from wicketgate.settings.files import files_of
+from wicketgate.settings.first_sight import FirstSightMode, FirstSightSettings
 from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address, TcpAddress, UnixAddress
 from wicketgate.settings.sync import SyncSettings
@@ -24,6 +25,8 @@ __all__ = [
     "Address",
     "AuthzSettings",
     "DatabaseSettings",
+    "FirstSightMode",
+    "FirstSightSettings",
     "LogLevel",
     "Process",
     "Setting",

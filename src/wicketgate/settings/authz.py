@@ -12,6 +12,7 @@ from wicketgate.core.credential import CookieRules
 from wicketgate.core.keys import KeySet
 from wicketgate.core.record import DecisionDetail, DecisionLog
 from wicketgate.settings import groups, locations, values
+from wicketgate.settings.first_sight import FirstSightSettings, first_sight
 from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address
 from wicketgate.settings.reader import EnvironReader
@@ -58,6 +59,9 @@ class AuthzSettings:
         replay_share: The share of them that can be replayed, 0 to 1.
         policy_file: The policy; `None` leaves it to the routes.
         service_tokens_file: Named service tokens; `None` for none.
+        database_url: Postgres, as libpq reads it; `None` does without.
+        database_schema: The schema of all our tables.
+        first_sight: What becomes of users whom the gate has not seen before.
     """
 
     rules: TokenRules
@@ -86,6 +90,9 @@ class AuthzSettings:
     replay_share: float
     policy_file: Path | None
     service_tokens_file: Path | None
+    database_url: str | None = field(repr=False)
+    database_schema: str
+    first_sight: FirstSightSettings
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -138,6 +145,9 @@ class AuthzSettings:
             replay_share=reader.defaulted("WICKETGATE_REPLAY_SHARE", values.share),
             policy_file=reader.optional("WICKETGATE_POLICY_FILE", values.path),
             service_tokens_file=reader.optional("WICKETGATE_SERVICE_TOKENS_FILE", values.path),
+            database_url=reader.optional("DATABASE_URL", locations.database_url),
+            database_schema=reader.defaulted("WICKETGATE_DATABASE_SCHEMA", values.schema),
+            first_sight=first_sight(reader, aliases or ()),
         )
         # Rules refuse to be built from what a mistake left empty: settle first.
         reader.settle()

@@ -272,6 +272,20 @@ SETTINGS: Final = (
         example="0.05",
     ),
     Setting(
+        name="WICKETGATE_FIRST_SIGHT",
+        meaning="Make the row of a user whom the gate has not seen before: `off`, `async` (while "
+        "the request goes on) or `sync` (before, for 50 ms at most); needs `DATABASE_URL`.",
+        default="off",
+        example="sync",
+    ),
+    Setting(
+        name="WICKETGATE_USER_ID_HEADER",
+        meaning="Tell upstreams the `id` of the user's row, in `x-user-id`; needs "
+        "`WICKETGATE_FIRST_SIGHT`.",
+        default="false",
+        example="true",
+    ),
+    Setting(
         name="CLERK_WEBHOOK_SIGNING_SECRET",
         meaning="Signing secrets of the webhook's endpoints, separated by commas.",
         example='"$(cat whsec.txt)"',
@@ -289,14 +303,14 @@ SETTINGS: Final = (
         meaning="Where Postgres is, as a `postgresql://` URL.",
         example='"$(cat database-url.txt)"',
         secret=True,
-        processes=(Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
+        processes=(Process.AUTHZ, Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
     ),
     Setting(
         name="WICKETGATE_DATABASE_SCHEMA",
         meaning="The schema that holds every table of ours.",
         default="wicketgate",
         example="clerk",
-        processes=(Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
+        processes=(Process.AUTHZ, Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
     ),
     Setting(
         name="WICKETGATE_DATABASE_POOL_SIZE",
