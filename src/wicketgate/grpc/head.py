@@ -21,7 +21,8 @@ LONGEST_KEPT: Final = 256
 bound. No method, timeout or encoding is as long, so what is cut is none of them."""
 
 _NAME: Final = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-z]+")
-_BAD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]\Z")
+BAD_VALUE: Final = re.compile(rb"[\0\r\n]|^[ \t]|[ \t]\Z")
+"""Found in what no value may be (RFC 9113 section 8.2.1)."""
 _DIGITS: Final = re.compile(rb"[0-9]{1,18}")
 _CONNECTION: Final = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"}
@@ -65,21 +66,12 @@ class Fields:
         self._is_regular = False
         self._wrong = ""
 
-    def copy(self) -> "Fields":
-        """Return one that is read on independently."""
-        copied = Fields(self._max_bytes)
-        copied.size = self.size
-        copied._read = self._read.copy()
-        copied._is_regular = self._is_regular
-        copied._wrong = self._wrong
-        return copied
-
     def add(self, name: bytes, value: bytes) -> None:
         """Take a field; of a list that is too long already, no more than its size."""
         self.size += len(name) + len(value) + ENTRY_OVERHEAD
         if self.size > self._max_bytes:
             return
-        if _BAD_VALUE.search(value):
+        if BAD_VALUE.search(value):
             self._wrong = "a field value holds what no value may hold"
         if name in READ:
             self._add_read(name, value)

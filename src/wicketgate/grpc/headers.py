@@ -1,15 +1,13 @@
 """Request header blocks, read with as little work as they leave to do.
 
 This side's SETTINGS ask for a table of size 0. Once that is acknowledged, a block
-carries no state: equal bytes mean equal headers, so whole blocks are remembered. What
-varies from call to call, such as tracing headers and ``grpc-timeout``, usually comes
-last: the part before it is remembered, and only the rest is read. Until then, the
-``hpack`` package decodes.
+carries no state: equal bytes mean equal headers, so whole blocks are remembered. Of those
+in which values vary from call to call, such as tracing headers and ``grpc-timeout``, only
+these values are read (see `template`). Until then, the ``hpack`` package decodes.
 
 Source: RFC 7541 section 4.2; RFC 9113 section 4.3.
 """
 
-from bisect import bisect_left
 from typing import Final
 
 from hpack import Decoder, HPACKError
@@ -18,15 +16,19 @@ from wicketgate.grpc.faults import Fault
 from wicketgate.grpc.frames import ErrorCode
 from wicketgate.grpc.head import Fields, Head
 from wicketgate.grpc.stateless import Texts, read
+from wicketgate.grpc.template import Known, Template, template_of
 
 MAX_REMEMBERED: Final = 1_024
 """Blocks, and texts."""
 LONGEST_REMEMBERED: Final = 1_024
 """Bytes of a block; so what is remembered takes a few MiB at most."""
 LONGEST_LEARNED: Final = 4_096
-"""Bytes of a block that a prefix is looked for in; two such are kept for each connection."""
+"""Bytes of a block that another may be like; one such is kept for each connection."""
+MOST_LEARNED: Final = 64
+"""Fields of such a block; Envoy sends a dozen."""
 TRUSTED: Final = 256
-"""Blocks that are read by one prefix, before another is looked for: it may be longer."""
+"""Blocks that are read by one template. Then one is read as a whole: perhaps it does not
+vary any more and can be remembered."""
 
 _BROKEN: Final = ErrorCode.COMPRESSION_ERROR
 
@@ -64,10 +66,9 @@ class RequestBlocks:
         self._max_bytes = max_bytes
         self._decoder: Decoder | None = Decoder(max_bytes)
         self._is_settled = False
-        self._prefix = b""
-        self._prefix_fields = Fields(max_bytes)
+        self._before = Known(b"", [])
+        self._template: Template | None = None
         self._trust = 0
-        self._previous = b""
 
     def settled(self) -> None:
         """Take note that the peer knows that the table is of size 0."""
@@ -85,10 +86,10 @@ class RequestBlocks:
         if self._decoder is not None:
             return self._decoded(self._decoder, block).head()
         head = self._cache.heads.get(block)
-        if head is None:
-            head = self._read(block).head()
-            self._cache.remember(block, head)
-        return head
+        if head is None and self._template is not None and self._trust:
+            self._trust -= 1
+            head = self._template.head_of(block)
+        return head or self._read(block)
 
     def trailers(self, block: bytes) -> None:
         """Decode a block of trailers, of which nothing is wanted.
@@ -101,7 +102,7 @@ class RequestBlocks:
             fields = self._decoded(self._decoder, block)
         else:
             fields = Fields(self._max_bytes)
-            read(block, 0, fields, self._cache.texts)
+            read(block, fields, self._cache.texts)
         fields.trailers()
 
     def _decoded(self, decoder: Decoder, block: bytes) -> Fields:
@@ -117,25 +118,15 @@ class RequestBlocks:
             self._decoder = None
         return fields
 
-    def _read(self, block: bytes) -> Fields:
-        prefix, texts = self._prefix, self._cache.texts
-        if self._trust and block.startswith(prefix):
-            self._trust -= 1
-            fields = self._prefix_fields.copy()
-            read(block, len(prefix), fields, texts)
-            return fields
+    def _read(self, block: bytes) -> Head:
+        """Read a block as a whole, and remember what it was like."""
         fields = Fields(self._max_bytes)
-        self._learn(block, read(block, 0, fields, texts))
-        return fields
-
-    def _learn(self, block: bytes, ends: list[int]) -> None:
-        """Keep as the prefix what this block and the one before have in common."""
-        if len(block) > LONGEST_LEARNED:
-            return
-        before, self._previous = self._previous, block
-        # Where the one no longer begins as the other does, it never does again.
-        number = bisect_left(ends, 1, key=lambda end: not before.startswith(block[:end]))
-        if number:
-            self._prefix, self._trust = block[: ends[number - 1]], TRUSTED
-            self._prefix_fields = Fields(self._max_bytes)
-            read(self._prefix, 0, self._prefix_fields, self._cache.texts)
+        known = Known(block, read(block, fields, self._cache.texts))
+        head = fields.head()
+        self._cache.remember(block, head)
+        if len(block) <= LONGEST_LEARNED and len(known.places) <= MOST_LEARNED:
+            before, self._before = self._before, known
+            room = self._max_bytes - fields.size
+            self._template = template_of(before, known, head, room=room, texts=self._cache.texts)
+            self._trust = TRUSTED
+        return head

@@ -6,7 +6,7 @@ could be.
 Source: RFC 7541 sections 5 and 6.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from hpack import HPACKError
 from hpack.huffman_table import decode_huffman
@@ -56,20 +56,37 @@ class Texts:
         return text
 
 
-def read(block: bytes, at: int, fields: Fields, texts: Texts) -> list[int]:
-    """Add the fields of a block from `at` on, and return where each of them ends.
+class Place(NamedTuple):
+    """Where a field of a block is.
+
+    Attributes:
+        name: Its name.
+        start: Where it begins.
+        value: Where the length of its value begins; its end when it is an index alone.
+        end: Where it ends.
+    """
+
+    name: bytes
+    start: int
+    value: int
+    end: int
+
+
+def read(block: bytes, fields: Fields, texts: Texts) -> list[Place]:
+    """Add the fields of a block, and return where they are.
 
     Raises:
         Fault: the block cannot be decoded.
     """
-    ends: list[int] = []
-    end = len(block)
+    places: list[Place] = []
+    at, end = 0, len(block)
     try:
         while at < end:
             byte = block[at]
             if byte & 0x80:
                 name, value = _static(byte & 0x7F)
                 fields.add(name, value)
+                places.append(Place(name, at, at + 1, at + 1))
                 at += 1
             elif byte & 0xE0 == _NO_TABLE:
                 if byte != _NO_TABLE or fields.size:
@@ -77,16 +94,32 @@ def read(block: bytes, at: int, fields: Fields, texts: Texts) -> list[int]:
                 at += 1
                 continue
             else:
-                at = _literal(block, at, fields, texts)
-            ends.append(at)
+                places.append(_literal(block, at, fields, texts))
+                at = places[-1].end
     except IndexError:
         raise Fault(_BROKEN, "a field is cut short") from None
-    return ends
+    return places
 
 
-def _literal(block: bytes, at: int, fields: Fields, texts: Texts) -> int:
-    """Add a field that is spelled out, whatever it asks of a table; return where it ends."""
+def text_at(block: bytes, at: int) -> tuple[int, int, bool]:
+    """Return where a text begins and ends whose length is at `at`, and whether it is coded.
+
+    Raises:
+        Fault: it goes on after the block, or its length does.
+        IndexError: the block is at its end.
+    """
     byte = block[at]
+    size, at = byte & 0x7F, at + 1
+    if size == _LONG:
+        size, at = _rest(block, at, _LONG)
+    if at + size > len(block):
+        raise Fault(_BROKEN, "a text is cut short")
+    return at, at + size, byte > _LONG
+
+
+def _literal(block: bytes, at: int, fields: Fields, texts: Texts) -> Place:
+    """Add a field that is spelled out, whatever it asks of a table."""
+    start, byte = at, block[at]
     mask = 0x3F if byte & 0x40 else 0x0F
     at += 1
     index = byte & mask
@@ -95,32 +128,22 @@ def _literal(block: bytes, at: int, fields: Fields, texts: Texts) -> int:
             index, at = _rest(block, at, mask)
         name = _static(index)[0]
     else:
-        byte = block[at]
-        size, at = byte & 0x7F, at + 1
-        if size == _LONG:
-            size, at = _rest(block, at, _LONG)
-        name = block[at : at + size]
-        at += size
-        if byte & 0x80:
+        begin, at, is_coded = text_at(block, at)
+        name = block[begin:at]
+        if is_coded:
             name = texts.decoded(name)
-    byte = block[at]
-    size, at = byte & 0x7F, at + 1
-    if size == _LONG:
-        size, at = _rest(block, at, _LONG)
-    end = at + size
-    if end > len(block):
-        raise Fault(_BROKEN, "a text is cut short")
-    value = block[at:end]
-    if not byte & 0x80:
+    begin, end, is_coded = text_at(block, at)
+    value = block[begin:end]
+    if not is_coded:
         fields.add(name, value)
     elif name in _MEANT:
         fields.add(name, texts.decoded(value))
     elif is_well_formed(value):
-        fields.add_unread(name, size)
+        fields.add_unread(name, end - begin)
     else:
         # Either it is no Huffman code, or it is code for what no value may hold.
         fields.add(name, _decoded(value))
-    return end
+    return Place(name, start, at, end)
 
 
 def _decoded(coded: bytes) -> bytes:

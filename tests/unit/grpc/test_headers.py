@@ -97,7 +97,7 @@ def test_blocks_without_state_say_what_they_said_to_hpack(
     huffman: bool,  # noqa: FBT001 - drawn
 ) -> None:
     """
-    One reader for all, so that prefixes and whole blocks are remembered along the way.
+    One reader for all, so that whole blocks are remembered along the way.
     """
     reader = blocks()
     for fields in requests * 2:
@@ -240,16 +240,20 @@ def test_trailers() -> None:
             reader.trailers(b"\x80")
 
 
-def test_a_list_that_is_too_long_with_and_without_a_prefix() -> None:
+@pytest.mark.parametrize("huffman", [False, True])
+def test_a_list_that_is_too_long_by_a_value_that_varies(*, huffman: bool) -> None:
     """
-    What was read before counts, too.
+    A reader that knows such blocks draws the line where one does that sees its first.
     """
-    reader = blocks(max_bytes=500)
-    limit = [outcome(reader, block(*PLAIN, ("a", "b" * size))) for size in range(150, 230)]
+    sizes = range(100, 300)
+    known = blocks(max_bytes=500)
+    fields = [block(*PLAIN, ("a", "b" * size), huffman=huffman) for size in sizes]
 
-    assert limit[0] == outcome(blocks(), block(*PLAIN))
-    assert limit[-1] == "malformed"
-    assert [each == "malformed" for each in limit] == sorted(each == "malformed" for each in limit)
+    said = [outcome(known, coded) for coded in fields]
+
+    assert said[0] == outcome(blocks(), block(*PLAIN))
+    assert said[-1] == "malformed"
+    assert said == [outcome(blocks(max_bytes=500), coded) for coded in fields]
 
 
 # -------------------------------------------------------------------------- what is remembered
@@ -259,6 +263,99 @@ def varying(number: int, *, timeout: bool = True) -> list[Field]:
     """Return fields of which the last ones vary."""
     tail = [("grpc-timeout", f"{number}m")] if timeout else []
     return [*PLAIN, *tail, ("traceparent", f"00-{number:032x}-{number:016x}-01")]
+
+
+def reads(reader: RequestBlocks, coded: list[bytes]) -> list[bytes]:
+    """Return those blocks that are read as a whole."""
+    whole = []
+    for each in coded:
+        before = reader._before  # noqa: SLF001 - how a block was read cannot be seen otherwise
+        outcome(reader, each)
+        if reader._before is not before:  # noqa: SLF001 - as above
+            whole.append(each)
+    return whole
+
+
+MUTATIONS = st.one_of(
+    st.tuples(st.just("value"), st.integers(0, 12), VALUES),
+    st.tuples(st.just("name"), st.integers(0, 12), NAMES),
+    st.tuples(st.just("drop"), st.integers(0, 12), st.just("")),
+    st.tuples(st.just("repeat"), st.integers(0, 12), VALUES),
+)
+
+
+def mutated(fields: list[Field], mutation: tuple[str, int, str]) -> list[Field]:
+    """Return fields of which one is another."""
+    kind, at, text = mutation
+    at %= len(fields)
+    name, value = fields[at]
+    middle: dict[str, list[Field]] = {
+        "value": [(name, text)],
+        "name": [(text, value)],
+        "drop": [],
+        "repeat": [(name, value), (name, text)],
+    }
+    return [*fields[:at], *middle[kind], *fields[at + 1 :]]
+
+
+@bounded
+@given(
+    st.lists(st.tuples(NAMES, VALUES), max_size=4),
+    st.lists(st.tuples(MUTATIONS, st.integers(0, 99), st.booleans()), min_size=3, max_size=8),
+)
+def test_blocks_that_are_like_each_other_say_what_they_would_alone(
+    tail: list[Field], requests: list[tuple[tuple[str, int, str], int, bool]]
+) -> None:
+    """
+    Most of them differ in one value, and one thing is wrong with every other.
+    """
+    reader = blocks()
+    for number, (mutation, stamp, huffman) in enumerate(requests):
+        fields = [*PLAIN, ("grpc-timeout", f"{stamp}m"), ("x-trace", f"{stamp:020}"), *tail]
+        fields = mutated(fields, mutation) if number % 2 else fields
+        encoder = Encoder()
+        encoder.header_table_size = 0
+        coded = encoder.encode(raw(fields), huffman=huffman)
+
+        assert outcome(reader, coded) == expected(fields)
+
+
+@pytest.mark.parametrize("value", [b" x", b"x ", b"\tx", b"x\0", b"x\r", b"\nx"])
+@pytest.mark.parametrize("huffman", [False, True])
+@pytest.mark.parametrize("name", [b"grpc-timeout", b"x-trace"])
+def test_a_value_that_varies_is_still_one_that_may_be(
+    name: bytes, value: bytes, *, huffman: bool
+) -> None:
+    reader = blocks()
+    said = []
+    for each in (b"1m", b"2m", b"3m", value):
+        encoder = Encoder()
+        encoder.header_table_size = 0
+        coded = encoder.encode([*raw(list(PLAIN)), (name, each)], huffman=huffman)
+        said.append(outcome(reader, coded))
+
+    assert [isinstance(head, Head) for head in said] == [True, True, True, False]
+
+
+def test_two_timeouts_that_vary_have_to_agree() -> None:
+    reader = blocks()
+    said = [
+        outcome(reader, block(*PLAIN, ("grpc-timeout", f"{one}m"), ("grpc-timeout", f"{two}m")))
+        for one, two in ((1, 1), (2, 2), (3, 3), (3, 4))
+    ]
+
+    assert [isinstance(head, Head) for head in said] == [True, True, True, False]
+
+
+@pytest.mark.parametrize("name", sorted(READ - {"grpc-timeout"}))
+def test_what_says_what_is_asked_for_is_read_whenever_it_varies(name: str) -> None:
+    reader = blocks()
+    fields = [field for field in PLAIN if field[0] != name]
+    coded = [block(*fields, (name, f"{number}")) for number in range(5)]
+
+    assert reads(reader, coded) == [
+        each for each in coded if isinstance(outcome(blocks(), each), Head)
+    ]
 
 
 @pytest.mark.parametrize("huffman", [False, True])
@@ -274,7 +371,7 @@ def test_what_varies_is_read_anew(huffman: bool) -> None:  # noqa: FBT001 - a pa
     ]
 
 
-def test_a_prefix_does_not_hide_what_is_wrong_after_it() -> None:
+def test_being_like_others_does_not_hide_what_is_wrong() -> None:
     reader = blocks()
     for number in range(5):
         outcome(reader, block(*varying(number)))
@@ -285,7 +382,7 @@ def test_a_prefix_does_not_hide_what_is_wrong_after_it() -> None:
     assert outcome(reader, block(*varying(9)) + b"\x20") == "COMPRESSION_ERROR"
 
 
-def test_a_prefix_with_fields_leaves_no_room_for_pseudo_headers() -> None:
+def test_a_value_that_varies_makes_no_room_for_a_pseudo_header() -> None:
     """
     Not even for one that was not there before.
     """
@@ -304,21 +401,30 @@ def test_a_content_length_has_an_end(digits: int, *, is_good: bool) -> None:
     assert isinstance(outcome(blocks(), block(*PLAIN, length)), Head) == is_good
 
 
-def test_a_short_prefix_is_given_up_for_a_longer_one() -> None:
+def test_a_reader_finds_back_to_what_varies() -> None:
     """
     As when a health check came between two Checks.
     """
     reader = blocks()
     health = [(name, "/health" if name == ":path" else value) for name, value in PLAIN]
-    outcome(reader, block(*health, ("x", "y")))
-    outcome(reader, block(*varying(1)))
-    outcome(reader, block(*varying(2)))
-    short = len(reader._prefix)  # noqa: SLF001 - that it is found cannot be seen otherwise
+    before = len(reads(reader, [block(*varying(number)) for number in range(9)]))
+    during = len(reads(reader, [block(*health, ("x", "y"))]))
+    after = len(reads(reader, [block(*varying(number)) for number in range(10, 19)]))
 
-    for number in range(3, TRUSTED + 10):
+    assert (before, during, after) == (2, 1, 2)
+
+
+def test_what_does_not_vary_any_more_is_remembered_in_the_end() -> None:
+    cache = HeaderCache()
+    reader = blocks(cache)
+    for number in range(3):
         outcome(reader, block(*varying(number)))
+    settled = block(*varying(77))
 
-    assert len(reader._prefix) > short  # noqa: SLF001
+    for _ in range(TRUSTED + 1):
+        outcome(reader, settled)
+
+    assert settled in cache.heads
 
 
 def test_equal_blocks_are_read_once() -> None:
