@@ -23,7 +23,7 @@ from wicketgate.core.keys import KeySet
 from wicketgate.core.policy.routes import Admission, route_rule
 from wicketgate.core.policy.rule import Exposure, Match, Policy, Refusal, Rule
 from wicketgate.core.request import HttpRequest
-from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
+from wicketgate.core.revocation import NO_REVOCATIONS, RevocationSource
 from wicketgate.core.service_token import ServiceToken, ServiceTokens
 from wicketgate.core.token import TokenVerifier
 from wicketgate.core.verdict import (
@@ -162,7 +162,7 @@ def decision_on(
     rule: Rule | Match | Refusal = USER_RULE,
     policy: Policy | None = None,
     key_set: KeySet | None = None,
-    revocations: Revocations = NO_REVOCATIONS,
+    revocations: RevocationSource = NO_REVOCATIONS,
     now: float = NOW,
 ) -> Decision:
     """Decide `asked` under `rule`, or what `policy` finds; all else is as it should be."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from wicketgate.adapters.envoy import Responses, request_from
+from wicketgate.core.claims import UserId
 from wicketgate.core.decision import (
     Judge,
     decide,
@@ -22,11 +23,13 @@ from wicketgate.core.reason import Reason
 from wicketgate.core.record import Record, record_of
 from wicketgate.core.replay_record import Replay, Sampling, make_replay
 from wicketgate.core.request import HttpRequest
-from wicketgate.core.revocation import NO_REVOCATIONS
+from wicketgate.core.revocation import NO_REVOCATIONS, RevocationSource
 from wicketgate.core.verdict import (
+    Allow,
     Decision,
     Deny,
     NeedKey,
+    User,
     Verdict,
 )
 
@@ -67,6 +70,20 @@ class Recorder(Protocol):
         """Keep one record."""
 
 
+class Users(Protocol):
+    """Our own table of users, whom a gate may meet before anybody has told of them."""
+
+    def meet(self, user_id: UserId) -> Callable[[], Awaitable[None]] | None:
+        """See to it that a user who is let in has a row.
+
+        Returns:
+            What to wait for before the answer, which never raises; `None` for nothing.
+        """
+
+    def local_id(self, user_id: UserId) -> str:
+        """Return the id of the row, to tell upstreams; empty when there is none to tell."""
+
+
 class Gate:
     """Answers Checks."""
 
@@ -81,6 +98,7 @@ class Gate:
         timer: Callable[[], float],
         decision_ids: Iterator[str],
         replays: Sampling | None = None,
+        users: Users | None = None,
     ) -> None:
         """Make a gate.
 
@@ -94,9 +112,10 @@ class Gate:
             decision_ids: Endless and unique.
             replays: Tells whether what a replay needs is recorded as well; asked once
                 for each record. `None` for never.
+            users: Is asked about every user who is let in. `None` asks nobody.
         """
         self.rulebook = rulebook
-        self.revocations = NO_REVOCATIONS
+        self.revocations: RevocationSource = NO_REVOCATIONS
         self._keys = keys
         self._responses = responses
         self._recorder = recorder
@@ -104,6 +123,7 @@ class Gate:
         self._timer = timer
         self._decision_ids = decision_ids
         self._replays = replays
+        self._users = users
         self._last_resort = responses.serialise(
             Deny(Reason.INTERNAL_ERROR), decision_id="none", is_grpc=False
         )
@@ -112,8 +132,8 @@ class Gate:
         """Answer a serialised ``CheckRequest`` with a serialised ``CheckResponse``.
 
         Returns:
-            The answer; or, only when a key has to be fetched first, an awaitable
-            of it. Neither raises.
+            The answer; or, only when a key has to be fetched or a user met first, an
+            awaitable of it. Neither raises.
         """
         started = self._timer()
         request = None
@@ -122,6 +142,9 @@ class Gate:
             decision = self._decide(request)
             if isinstance(decision, NeedKey):
                 return self._check_again(request, decision, started)
+            meeting = self._meet(decision)
+            if meeting is not None:
+                return self._answer_after(meeting, request, started)
             return self._answer(decision, request, started)
         except Exception as error:  # noqa: BLE001 - whatever it was, the request is denied
             return self._fail(error, request, started)
@@ -136,9 +159,40 @@ class Gate:
             decision = self._decide(request)
             if isinstance(decision, NeedKey):
                 decision = decision.if_current if is_current else decision.if_stale
+            meeting = self._meet(decision)
+            if meeting is not None:
+                return await self._answer_after(meeting, request, started)
             return self._answer(decision, request, started)
         except Exception as error:  # noqa: BLE001 - as above
             return self._fail(error, request, started)
+
+    def _meet(self, verdict: Verdict) -> Callable[[], Awaitable[None]] | None:
+        if self._users is None or not isinstance(verdict, Allow):
+            return None
+        principal = verdict.principal
+        return self._users.meet(principal.claims.user_id) if isinstance(principal, User) else None
+
+    async def _answer_after(
+        self, meeting: Callable[[], Awaitable[None]], request: HttpRequest, started: float
+    ) -> bytes:
+        try:
+            await meeting()
+            # Meanwhile the user may have been revoked, or the policy changed.
+            decision = self._decide(request)
+            if isinstance(decision, NeedKey):
+                # The key was there a moment ago: to ask for it again is up to the caller.
+                decision = decision.if_stale
+            return self._answer(decision, request, started)
+        except Exception as error:  # noqa: BLE001 - as above
+            return self._fail(error, request, started)
+
+    def _local_id(self, verdict: Verdict) -> str:
+        if self._users is None or not isinstance(verdict, Allow):
+            return ""
+        principal = verdict.principal
+        return (
+            self._users.local_id(principal.claims.user_id) if isinstance(principal, User) else ""
+        )
 
     def _decide(self, request: HttpRequest) -> Decision:
         rulebook = self.rulebook
@@ -160,7 +214,10 @@ class Gate:
     def _answer(self, verdict: Verdict, request: HttpRequest | None, started: float) -> bytes:
         decision_id = next(self._decision_ids)
         answer = self._responses.serialise(
-            verdict, decision_id=decision_id, is_grpc=request is not None and request.is_grpc
+            verdict,
+            decision_id=decision_id,
+            is_grpc=request is not None and request.is_grpc,
+            local_id=self._local_id(verdict),
         )
         # A full disk or a closed pipe must not close the mesh. To suppress() takes 0.5 µs.
         try:

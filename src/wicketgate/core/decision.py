@@ -28,7 +28,7 @@ from wicketgate.core.policy.terms import refused_service, refused_user
 from wicketgate.core.policy.variables import variables_of
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
-from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
+from wicketgate.core.revocation import NO_REVOCATIONS, RevocationSource
 from wicketgate.core.service_token import ServiceToken, ServiceTokens
 from wicketgate.core.token import MissingKey, TokenVerifier
 from wicketgate.core.verdict import (
@@ -71,7 +71,7 @@ def decide(
     judge: Judge,
     policy: Policy,
     keys: KeySet,
-    revocations: Revocations,
+    revocations: RevocationSource,
     now: float,
 ) -> Decision:
     """Judge `request`.
@@ -119,7 +119,7 @@ def judge_known(
     caller: Caller,
     policy: Policy,
     now: float,
-    revocations: Revocations = NO_REVOCATIONS,
+    revocations: RevocationSource = NO_REVOCATIONS,
 ) -> Verdict:
     """Judge `request` as `decide` does, but for who sent it, which is given.
 
@@ -181,7 +181,7 @@ class _Case:
         verify: Callable[[], Verified],
         cookies: CookieRules | None,
         always_identify: bool,
-        revocations: Revocations,
+        revocations: RevocationSource,
         now: float,
     ) -> None:
         self._request = request

@@ -118,6 +118,8 @@ class Reason(StrEnum):
 
     KEYS_UNAVAILABLE = "keys_unavailable"
     """The key needed to verify the token could not be fetched in time."""
+    REVOCATIONS_UNAVAILABLE = "revocations_unavailable"
+    """It has not been known for too long who was revoked."""
     ROUTE_MISCONFIGURED = "route_misconfigured"
     """The route's ``context_extensions`` hold a word that is not understood."""
     PEER_NOT_ALLOWED = "peer_not_allowed"
@@ -211,6 +213,7 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.AMBIGUOUS_METHOD: Answer(400, "The method is ambiguous."),
     Reason.AMBIGUOUS_HOST: Answer(400, "The host is ambiguous."),
     Reason.KEYS_UNAVAILABLE: _undecided("Tokens cannot be verified at the moment."),
+    Reason.REVOCATIONS_UNAVAILABLE: _undecided("Sessions cannot be checked at the moment."),
     Reason.ROUTE_MISCONFIGURED: _undecided("This route's authorization is misconfigured."),
     Reason.PEER_NOT_ALLOWED: _undecided("This proxy may not ask for authorization."),
     Reason.INTERNAL_ERROR: _undecided("The request could not be authorized."),

@@ -54,7 +54,13 @@ from wicketgate.core.policy.rule import (
 from wicketgate.core.policy.rules import RulePolicy
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest, is_ambiguous
-from wicketgate.core.revocation import NO_REVOCATIONS, Revocations
+from wicketgate.core.revocation import (
+    NO_REVOCATIONS,
+    Revocations,
+    RevocationSet,
+    RevocationSource,
+)
+from wicketgate.core.revocation_table import Kind, Revocation
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.token import MissingKey
 from wicketgate.core.verdict import (
@@ -106,7 +112,7 @@ class Denial:
     cookies: CookieRules | None = None
     key_set: Callable[[], KeySet] = keys
     keys_are_current: bool = True
-    revocations: Revocations = NO_REVOCATIONS
+    revocations: RevocationSource = NO_REVOCATIONS
     now: float = NOW
 
 
@@ -124,6 +130,18 @@ def with_header(**header: object) -> Callable[[], str]:
 
 def for_users(**terms: Any) -> Rule:  # noqa: ANN401 - any field of the record
     return Rule(name="r", users=(UserTerms(**terms),))
+
+
+def revoked(kind: Kind, row_id: str) -> RevocationSet:
+    revocations = RevocationSet()
+    revocations.table.apply(Revocation(kind, row_id, NOW, NOW + 60))
+    return revocations
+
+
+def untrusted() -> RevocationSet:
+    revocations = RevocationSet()
+    revocations.is_trusted = False
+    return revocations
 
 
 def shows_billing() -> str:
@@ -207,6 +225,7 @@ DENIALS: dict[Reason, Denial] = {
     Reason.AMBIGUOUS_METHOD: Denial(method="get", policy=RulePolicy((), default=USER_RULE)),
     Reason.AMBIGUOUS_HOST: Denial(host="a b", policy=RulePolicy((), default=USER_RULE)),
     Reason.KEYS_UNAVAILABLE: Denial(bearer=with_header(kid="ins_other"), keys_are_current=False),
+    Reason.REVOCATIONS_UNAVAILABLE: Denial(revocations=untrusted()),
     Reason.ROUTE_MISCONFIGURED: Denial(context={"policy": "usr"}, policy=RoutePolicy()),
 }
 
@@ -499,10 +518,13 @@ def test_a_remembered_token_is_still_held_against_the_policy(
         (NO_REVOCATIONS, None),
         (Revocations(users={UserId(USER): NOW}), Reason.USER_REVOKED),
         (Revocations(sessions={SessionId(SESSION)}), Reason.SESSION_REVOKED),
+        (revoked(Kind.USER, USER), Reason.USER_REVOKED),
+        (revoked(Kind.SESSION, SESSION), Reason.SESSION_REVOKED),
+        (untrusted(), Reason.REVOCATIONS_UNAVAILABLE),
     ],
 )
 def test_a_remembered_token_is_still_held_against_the_revocations(
-    revocations: Revocations, reason: Reason | None
+    revocations: RevocationSource, reason: Reason | None
 ) -> None:
     remembering = judge()
     decision_on(request(valid_token()), by=remembering)
@@ -510,6 +532,24 @@ def test_a_remembered_token_is_still_held_against_the_revocations(
 
     assert reason == refusal(again)
     assert remembering.verifier.cache_hits == 1
+
+
+@pytest.mark.parametrize(
+    ("bearer", "rule", "reason"),
+    [
+        (lambda: SERVICE_TOKEN, SERVICES_ONLY, None),
+        (nothing, route(Admission.OPTIONAL), None),
+        (nothing, route(Admission.ANONYMOUS), None),
+        (valid_token, route(Admission.ANONYMOUS), None),
+        (valid_token, route(Admission.OPTIONAL), Reason.REVOCATIONS_UNAVAILABLE),
+    ],
+)
+def test_only_users_depend_on_knowing_who_was_revoked(
+    bearer: Callable[[], str | None], rule: Match, reason: Reason | None
+) -> None:
+    decision = decision_on(request(bearer()), rule=rule, revocations=untrusted())
+
+    assert reason == refusal(decision)
 
 
 def cookie_of(old: str | None, suffixed: str | None) -> HttpRequest:
