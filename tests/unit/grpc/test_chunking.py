@@ -12,7 +12,7 @@ from unit.grpc.peer import PREFACE, in_pieces
 from wicketgate.grpc.frames import Type
 
 NAMES = sorted(sessions())
-CUTS = 1_500
+CUTS = 1_000
 """Of each session, at most; `python -m fuzz` cuts at every octet of all of them."""
 DULL = 40
 """Octets of a payload, from which on its middle is one like the other."""

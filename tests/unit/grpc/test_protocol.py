@@ -7,7 +7,7 @@ import pytest
 
 from unit.grpc.peer import FIRST, HELLO, ask, data, headers, story, window_update
 from wicketgate.grpc import protocol
-from wicketgate.grpc.budget import SHARED_BYTES, Budget
+from wicketgate.grpc.budget import FREE_BYTES, SHARED_BYTES, Budget
 from wicketgate.grpc.headers import HeaderCache
 from wicketgate.grpc.limits import Limits
 from wicketgate.grpc.protocol import TURN_BYTES, WRITE_BUFFER_BYTES, WireProtocol
@@ -23,6 +23,7 @@ class FakeTransport(asyncio.Transport):
         self.calls: list[str] = []
         self.closing = False
         self.high: int | None = None
+        self.unread = 0
 
     def set_write_buffer_limits(
         self,
@@ -47,8 +48,8 @@ class FakeTransport(asyncio.Transport):
         self.calls.append("resume")
 
     def get_write_buffer_size(self) -> int:
-        """Tell that all was taken."""
-        return 0
+        """Tell how much was not taken."""
+        return self.unread
 
     def is_closing(self) -> bool:
         """Tell whether it is over."""
@@ -162,6 +163,50 @@ async def test_who_holds_most_is_told_and_lets_go() -> None:
     assert desk.told()[-1] == "GOAWAY 3 ENHANCE_YOUR_CALM"
     assert desk.budget.held_bytes == 0
     assert desk.transport.calls == ["eof"]
+
+
+async def test_what_is_not_read_is_held() -> None:
+    desk = Desk()
+    desk.transport.unread = 100_000
+
+    desk.protocol.data_received(ask(3, b"\0\0\0\0\1x"))
+
+    assert desk.budget.held_bytes == 100_000 - FREE_BYTES
+
+
+async def test_what_waits_for_its_turn_is_held() -> None:
+    desk = Desk()
+
+    desk.protocol.data_received(questions(1_000))
+    await asyncio.sleep(0)
+
+    assert desk.budget.held_bytes > 1_000_000 - 2 * TURN_BYTES
+
+
+async def test_who_is_gone_holds_nothing() -> None:
+    desk = Desk()
+    message = b"\0" + (80_000).to_bytes(4, "big") + bytes(60_000)
+    desk.protocol.data_received(headers(3))
+    for at in range(0, 60_000, 15_000):
+        desk.protocol.data_received(data(3, message[at : at + 15_000], flags=0))
+    before = desk.budget.held_bytes
+
+    desk.protocol.connection_lost(None)
+
+    assert before > 20_000
+    assert desk.budget.held_bytes == 0
+
+
+async def test_what_was_held_and_is_answered_is_not_counted() -> None:
+    desk = Desk()
+    message = b"\0" + (60_000).to_bytes(4, "big") + bytes(60_000)
+    desk.protocol.data_received(headers(3))
+    for at in range(0, 60_005, 15_000):
+        is_last = at + 15_000 > len(message)
+        desk.protocol.data_received(data(3, message[at : at + 15_000], flags=int(is_last)))
+
+    assert len(desk.asked) == 1
+    assert desk.budget.held_bytes == 0
 
 
 async def test_who_does_not_even_read_is_not_told() -> None:
