@@ -98,7 +98,6 @@ class Gate:
         timer: Callable[[], float],
         decision_ids: Iterator[str],
         replays: Sampling | None = None,
-        users: Users | None = None,
     ) -> None:
         """Make a gate.
 
@@ -112,10 +111,10 @@ class Gate:
             decision_ids: Endless and unique.
             replays: Tells whether what a replay needs is recorded as well; asked once
                 for each record. `None` for never.
-            users: Is asked about every user who is let in. `None` asks nobody.
         """
         self.rulebook = rulebook
         self.revocations: RevocationSource = NO_REVOCATIONS
+        self.users: Users | None = None
         self._keys = keys
         self._responses = responses
         self._recorder = recorder
@@ -123,7 +122,6 @@ class Gate:
         self._timer = timer
         self._decision_ids = decision_ids
         self._replays = replays
-        self._users = users
         self._last_resort = responses.serialise(
             Deny(Reason.INTERNAL_ERROR), decision_id="none", is_grpc=False
         )
@@ -167,10 +165,10 @@ class Gate:
             return self._fail(error, request, started)
 
     def _meet(self, verdict: Verdict) -> Callable[[], Awaitable[None]] | None:
-        if self._users is None or not isinstance(verdict, Allow):
+        if self.users is None or not isinstance(verdict, Allow):
             return None
         principal = verdict.principal
-        return self._users.meet(principal.claims.user_id) if isinstance(principal, User) else None
+        return self.users.meet(principal.claims.user_id) if isinstance(principal, User) else None
 
     async def _answer_after(
         self, meeting: Callable[[], Awaitable[None]], request: HttpRequest, started: float
@@ -187,12 +185,10 @@ class Gate:
             return self._fail(error, request, started)
 
     def _local_id(self, verdict: Verdict) -> str:
-        if self._users is None or not isinstance(verdict, Allow):
+        if self.users is None or not isinstance(verdict, Allow):
             return ""
         principal = verdict.principal
-        return (
-            self._users.local_id(principal.claims.user_id) if isinstance(principal, User) else ""
-        )
+        return self.users.local_id(principal.claims.user_id) if isinstance(principal, User) else ""
 
     def _decide(self, request: HttpRequest) -> Decision:
         rulebook = self.rulebook

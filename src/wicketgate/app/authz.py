@@ -23,6 +23,7 @@ from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.telemetry import Telemetry, make_log
+from wicketgate.app.first_sight import first_sight
 from wicketgate.app.listeners import admin_listener
 from wicketgate.app.rulebook import LoadedRules, load_rules, rules_from, rules_of_tokens
 from wicketgate.app.tasks import running
@@ -91,6 +92,7 @@ async def run_authz(
             decision_ids=decision_ids(secrets.token_hex(4)),
             replays=_replays(settings),
         )
+        gate.users = users = await stack.enter_async_context(first_sight(settings, telemetry))
         server = _server(settings, gate, telemetry)
         following = Reloader(
             _loader(watch, environ, verifier),
@@ -111,6 +113,8 @@ async def run_authz(
             "accepting": lambda: ready_if(health.is_open),
             "policy": lambda: State.READY if following.is_current else State.DEGRADED,
         }
+        if users is not None:
+            components["first sight"] = lambda: State.DEGRADED if users.is_failing else State.READY
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,
