@@ -120,7 +120,8 @@ class Telemetry(Instruments):
         """
         super().__init__(log)
         self._decisions = decisions
-        self._decision_log = decision_log
+        self._logs_all = decision_log is DecisionLog.ALL
+        self._logs_denied = decision_log is DecisionLog.DENIED
         self._clock = clock
         self._tally = DecisionTally()
         self.registry.register(_Decisions(self._tally))
@@ -198,11 +199,11 @@ class Telemetry(Instruments):
         self.log.warning("keys not refreshed", error=error)
 
     def _is_logged(self, verdict: Verdict) -> bool:
-        if self._decision_log is DecisionLog.ALL:
+        if self._logs_all:
             return True
         if not isinstance(verdict, Deny):
             return False
-        return self._decision_log is DecisionLog.DENIED or bool(verdict.detail)
+        return self._logs_denied or bool(verdict.detail)
 
 
 class _Decisions(Collector):
