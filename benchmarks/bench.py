@@ -20,7 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from suite.bench import bench
-from suite.machine import machine
+from suite.machine import busy, machine
 from suite.run import CASES, exit_status, run_cases
 from suite.table import result_table
 from suite.targets import target_table, targets
@@ -65,6 +65,8 @@ async def main() -> int:
     asked = arguments()
     noted = await machine()
     report = reporter()
+    if busy(noted):
+        report(busy(noted))
     with TemporaryDirectory(prefix="wicketgate-bench-") as directory:
         shared = bench(
             Path(directory),
@@ -76,6 +78,8 @@ async def main() -> int:
         )
         results = await run_cases(asked.cases, shared)
     print(*(f"{name}: {value}" for name, value in noted.items()), sep="; ")
+    if busy(noted):
+        print(busy(noted))
     for result in results:
         print(f"\n{result_table(result)}")
     found = targets(results)

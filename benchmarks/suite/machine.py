@@ -10,6 +10,8 @@ from pathlib import Path
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.local.envoy import envoy_version, find_envoy
 
+IDLE = 0.5
+"""Load average for each core up to which nobody is in the way."""
 CHANGING = frozenset({"load average", "time"})
 """What differs from run to run on one machine."""
 
@@ -34,6 +36,17 @@ def _system() -> dict[str, str]:
         "load average": f"{os.getloadavg()[0]:.2f}",
         "time": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def busy(note: Mapping[str, str]) -> str:
+    """Return a warning when the machine had other things to do; empty when it had not."""
+    load, cores = float(note["load average"]), int(note["cores"])
+    if load <= cores * IDLE:
+        return ""
+    return (
+        f"THE MACHINE WAS BUSY: load average {load:.2f} on {cores} cores before anything was "
+        "measured. Ratios move less than figures; for either, run this again when it is idle."
+    )
 
 
 def cpu_model(cpuinfo: str) -> str:

@@ -24,6 +24,7 @@ from suite.load.grpc_load import CHECK, GrpcLoad, GrpcSession
 from suite.load.http_load import HttpLoad, HttpSession
 from suite.load.messages import Message, read_messages, write_messages
 from suite.load.session import Sample
+from suite.machine import busy
 from suite.processes import cpu_seconds
 from suite.result import Result, Row
 from suite.rounds import Subject, interleave
@@ -401,6 +402,16 @@ def test_the_cpu_time_of_a_process_is_its_own() -> None:
     before = time.process_time()
     measured = cpu_seconds(os.getpid())
     assert before <= measured <= time.process_time()
+
+
+@pytest.mark.parametrize(
+    ("load", "is_busy"), [("0.00", False), ("1.00", False), ("1.01", True), ("6.00", True)]
+)
+def test_a_busy_machine_is_said_to_be_one(
+    load: str,
+    is_busy: bool,  # noqa: FBT001 - a parameter
+) -> None:
+    assert bool(busy({"cores": "2", "load average": load})) == is_busy
 
 
 @pytest.mark.parametrize(
