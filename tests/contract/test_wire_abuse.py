@@ -40,6 +40,12 @@ APART = (("grpc.use_local_subchannel_pool", 1),)
 """Channels to the same address share a connection unless they are told not to."""
 
 
+@pytest.fixture(autouse=True)
+def lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time to read why a connection ended, however busy the machine is."""
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 10.0)
+
+
 @pytest.fixture
 def hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Patience for tests."""

@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry
 from fuzz.raw import Raw, flood
 from unit.grpc.peer import FIRST, HELLO, headers
 from wicketgate.adapters.connection_telemetry import ConnectionTelemetry
+from wicketgate.grpc import protocol
 from wicketgate.grpc.frames import Type
 from wicketgate.grpc.server import WireServer
 
@@ -18,6 +19,12 @@ ENDS = {
     "enhance_your_calm": flood(Type.PING, bytes(8)),
     "frame_size_error": b"\xff" * 9,
 }
+
+
+@pytest.fixture(autouse=True)
+def lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time to read why a connection ended, however busy the machine is."""
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 10.0)
 
 
 def visit(address: str, sent: bytes) -> None:

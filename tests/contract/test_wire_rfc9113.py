@@ -16,6 +16,7 @@ from fuzz.listening import SLOW, Served, serving
 from fuzz.raw import Raw
 from unit.grpc.peer import PLAIN, PSEUDO, Field, frame, ping
 from unit.grpc.test_rfc9113 import TABLE, Row
+from wicketgate.grpc import protocol
 from wicketgate.grpc.limits import Limits
 from wicketgate.grpc.unary import framed
 
@@ -24,6 +25,12 @@ MESSAGE = 40_000
 LIMITS = Limits(streams=5, message_bytes=MESSAGE, large_bytes=MESSAGE, buffered_bytes=BUFFERED)
 
 Script = Callable[[H2Socket], None]
+
+
+@pytest.fixture(autouse=True)
+def lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time to read why a connection ended, however busy the machine is."""
+    monkeypatch.setattr(protocol, "LINGER_SECONDS", 10.0)
 
 
 @pytest.fixture(scope="module")
