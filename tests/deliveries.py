@@ -45,6 +45,7 @@ def profile(user: str = "user_1", *, version: int = T0, **members: Any) -> UserP
         public_metadata={"plan": "pro"},
         banned=True,
         locked=True,
+        deprovisioned=True,
         clerk_created_at=T0,
         clerk_updated_at=version,
     )
@@ -76,9 +77,11 @@ def deleted(user: str = "user_1", *, message: str | None = None, at: int = T0 + 
     )
 
 
-def ended(message: str) -> Delivery:
-    content = SessionEnded(SessionId("sess_1"), UserId("user_1"))
-    return delivery(content, message=message, kind="session.ended")
+def ended(
+    message: str, *, session: str = "sess_1", at: int = T0, kind: str = "session.ended"
+) -> Delivery:
+    content = SessionEnded(SessionId(session), UserId("user_1"))
+    return delivery(content, message=message, at=at, kind=kind)
 
 
 def organization(name: str, *, version: int, identity: str = "org_1") -> Delivery:

@@ -62,6 +62,7 @@ async def test_what_became_of_each_and_what_would(
         "user_5": (deleted("user_5"), profile("user_5", version=T0 + 10**7), Effect.BURIED),
         # The same version, and yet not the same: some changes at Clerk make no new one.
         "user_6": (upserted("user_6"), profile("user_6", locked=False), Effect.UPDATED),
+        "user_8": (upserted("user_8"), profile("user_8", deprovisioned=False), Effect.UPDATED),
         # A newer version that says the same: the guard has to know.
         "user_7": (upserted("user_7"), profile("user_7", version=T0 + 1), Effect.UPDATED),
     }
@@ -82,6 +83,7 @@ async def test_what_became_of_each_and_what_would(
         assert user(database, "user_2")["username"] == "new"
         assert user(database, "user_5")["username"] is None
         assert user(database, "user_6")["locked"] is False
+        assert user(database, "user_8")["deprovisioned"] is False
 
 
 async def test_a_dry_run_cannot_write(database: Database, store: PostgresStore) -> None:

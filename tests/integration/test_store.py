@@ -251,7 +251,7 @@ async def test_everything_of_a_profile_is_stored(database: Database, store: Post
         "public_metadata": {"plan": "pro"},
         "banned": True,
         "locked": True,
-        "deprovisioned": False,
+        "deprovisioned": True,
         "clerk_created_at": ms(T0),
         "clerk_updated_at": ms(T0 + 7),
         "event_at": ms(T0 + 27),
@@ -710,7 +710,7 @@ async def test_one_replica_forgets_at_a_time(database: Database, store: Postgres
     await store.apply(upserted())
     aged(database, days=31)
     with psycopg.connect(database.url) as connection:
-        for name in ("prune_webhook_deliveries", "prune_dead_letters"):
+        for name in ("prune_webhook_deliveries", "prune_dead_letters", "prune_revocations"):
             connection.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"wicketgate:{name}"]
             )

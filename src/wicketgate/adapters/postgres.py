@@ -102,10 +102,10 @@ class PostgresStore:
     async def prune(
         self, *, older_than_days: int = RETENTION_DAYS, batch: int = PRUNE_BATCH
     ) -> int:
-        """Forget old deliveries and dead letters; never users.
+        """Forget old deliveries and dead letters, and revocations that expired; never users.
 
         Args:
-            older_than_days: What came before is forgotten.
+            older_than_days: Which deliveries are old.
             batch: How many rows one transaction deletes.
 
         Returns:
@@ -115,7 +115,7 @@ class PostgresStore:
             DependencyError: Postgres failed. What was deleted stays deleted.
         """
         total = 0
-        for name in ("prune_webhook_deliveries", "prune_dead_letters"):
+        for name in ("prune_webhook_deliveries", "prune_dead_letters", "prune_revocations"):
             lock = f"{self._schema}:{name}"
             limits = {"days": older_than_days, "batch": batch, "lock": lock}
             count = batch

@@ -18,7 +18,7 @@ class Outcome(StrEnum):
     STALE = "stale"
     """Something at least as new was there already: a duplicate, or an older event."""
     RECORDED = "recorded"
-    """Kept for others to act on; no table of users changed."""
+    """The session's tokens are revoked; no table of users changed."""
     IGNORED = "ignored"
     """Authentic and none of our business."""
     DEAD = "dead"

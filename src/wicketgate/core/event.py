@@ -31,6 +31,7 @@ class UserProfile:
         public_metadata: Set by the customer's backend, readable by the browser.
         banned: May not sign in, by decision.
         locked: May not sign in, after too many failures.
+        deprovisioned: May not sign in, as the directory that made the user has withdrawn it.
         clerk_created_at: When the user signed up, 0 when not said.
         clerk_updated_at: The version of the profile: the first half of the guard.
     """
@@ -48,6 +49,7 @@ class UserProfile:
     public_metadata: Mapping[str, Any] = field(default_factory=dict)
     banned: bool = False
     locked: bool = False
+    deprovisioned: bool = False
     clerk_created_at: Milliseconds = 0
     clerk_updated_at: Milliseconds = 0
 

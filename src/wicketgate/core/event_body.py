@@ -123,6 +123,7 @@ def profile_of(
         public_metadata=_object(data.get("public_metadata")),
         banned=data.get("banned") is True,
         locked=data.get("locked") is True,
+        deprovisioned=data.get("deprovisioned") is True,
         clerk_created_at=_milliseconds(data.get("created_at")),
         clerk_updated_at=_milliseconds(data.get("updated_at")) or event_at,
     )

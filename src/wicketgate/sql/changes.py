@@ -72,7 +72,7 @@ def statement_for(delivery: Delivery, content: Single) -> Statement:
         case Ignored():
             return _noted(values, Outcome.IGNORED)
         case SessionEnded():
-            return _noted(values, Outcome.RECORDED)
+            return _ended(values, content)
         case UserDeleted():
             return _buried("delete_user", values, content)
         case OrganizationDeleted():
@@ -89,6 +89,12 @@ def statement_for(delivery: Delivery, content: Single) -> Statement:
 
 def _noted(values: dict[str, Any], outcome: Outcome) -> Statement:
     return Statement("record_outcome", values | {"outcome": outcome.value}, outcome)
+
+
+def _ended(values: dict[str, Any], content: SessionEnded) -> Statement:
+    outcome = Outcome.RECORDED
+    why = {"session_id": content.session_id, "reason": values["type"].removeprefix("session.")}
+    return Statement("record_session_end", values | why | {"outcome": outcome.value}, outcome)
 
 
 def _buried(

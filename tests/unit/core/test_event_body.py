@@ -380,6 +380,8 @@ def test_the_primary_phone_is_the_one_that_is_named() -> None:
         ("banned", "true", False),
         ("locked", True, True),
         ("locked", None, False),
+        ("deprovisioned", True, True),
+        ("deprovisioned", "false", False),
         ("public_metadata", {"a": [1, None]}, {"a": [1, None]}),
         ("public_metadata", None, {}),
         ("public_metadata", "x", {}),

@@ -19,6 +19,7 @@ WITH changed AS (
         public_metadata = '{}',
         banned = false,
         locked = false,
+        deprovisioned = false,
         clerk_created_at = NULL,
         clerk_updated_at = EXCLUDED.clerk_updated_at,
         event_at = EXCLUDED.event_at,

@@ -11,6 +11,7 @@ UPDATE {schema}.users SET
     public_metadata = '{}',
     banned = false,
     locked = false,
+    deprovisioned = false,
     clerk_created_at = NULL,
     clerk_updated_at = %(deleted_at)s,
     event_at = %(deleted_at)s,

@@ -7,7 +7,7 @@ WITH page AS (
         clerk_user_id text, instance_id text, external_id text, primary_email text,
         primary_email_verified boolean, primary_phone text, username text, first_name text,
         last_name text, image_url text, public_metadata jsonb, banned boolean, locked boolean,
-        clerk_created_at timestamptz, clerk_updated_at timestamptz
+        deprovisioned boolean, clerk_created_at timestamptz, clerk_updated_at timestamptz
     )
     ORDER BY clerk_user_id, clerk_updated_at DESC
 ), seen AS (

@@ -9,13 +9,14 @@ SELECT
                 users.instance_id, users.external_id, users.primary_email,
                 users.primary_email_verified, users.primary_phone, users.username,
                 users.first_name, users.last_name, users.image_url, users.public_metadata,
-                users.banned, users.locked, users.clerk_created_at, users.clerk_updated_at
+                users.banned, users.locked, users.deprovisioned, users.clerk_created_at,
+                users.clerk_updated_at
             ) IS DISTINCT FROM (
                 coalesce(page.instance_id, users.instance_id), page.external_id,
                 page.primary_email, page.primary_email_verified, page.primary_phone,
                 page.username, page.first_name, page.last_name, page.image_url,
-                page.public_metadata, page.banned, page.locked, page.clerk_created_at,
-                page.clerk_updated_at
+                page.public_metadata, page.banned, page.locked, page.deprovisioned,
+                page.clerk_created_at, page.clerk_updated_at
             ) THEN 'updated'
         ELSE 'unchanged'
     END

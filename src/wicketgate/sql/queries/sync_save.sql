@@ -4,12 +4,12 @@
     INSERT INTO {schema}.users AS users (
         clerk_user_id, instance_id, external_id, primary_email, primary_email_verified,
         primary_phone, username, first_name, last_name, image_url, public_metadata,
-        banned, locked, clerk_created_at, clerk_updated_at, event_at
+        banned, locked, deprovisioned, clerk_created_at, clerk_updated_at, event_at
     )
     SELECT
         clerk_user_id, instance_id, external_id, primary_email, primary_email_verified,
         primary_phone, username, first_name, last_name, image_url, public_metadata,
-        banned, locked, clerk_created_at, clerk_updated_at, %(event_at)s
+        banned, locked, deprovisioned, clerk_created_at, clerk_updated_at, %(event_at)s
     FROM page
     ON CONFLICT (clerk_user_id) DO UPDATE SET
         instance_id = coalesce(EXCLUDED.instance_id, users.instance_id),
@@ -24,6 +24,7 @@
         public_metadata = EXCLUDED.public_metadata,
         banned = EXCLUDED.banned,
         locked = EXCLUDED.locked,
+        deprovisioned = EXCLUDED.deprovisioned,
         clerk_created_at = EXCLUDED.clerk_created_at,
         clerk_updated_at = EXCLUDED.clerk_updated_at,
         event_at = EXCLUDED.event_at,
@@ -35,13 +36,14 @@
             users.instance_id, users.external_id, users.primary_email,
             users.primary_email_verified, users.primary_phone, users.username,
             users.first_name, users.last_name, users.image_url, users.public_metadata,
-            users.banned, users.locked, users.clerk_created_at, users.clerk_updated_at
+            users.banned, users.locked, users.deprovisioned, users.clerk_created_at,
+            users.clerk_updated_at
         ) IS DISTINCT FROM (
             coalesce(EXCLUDED.instance_id, users.instance_id), EXCLUDED.external_id,
             EXCLUDED.primary_email, EXCLUDED.primary_email_verified, EXCLUDED.primary_phone,
             EXCLUDED.username, EXCLUDED.first_name, EXCLUDED.last_name, EXCLUDED.image_url,
             EXCLUDED.public_metadata, EXCLUDED.banned, EXCLUDED.locked,
-            EXCLUDED.clerk_created_at, EXCLUDED.clerk_updated_at
+            EXCLUDED.deprovisioned, EXCLUDED.clerk_created_at, EXCLUDED.clerk_updated_at
         )
     -- No transaction has yet replaced a row that was just inserted.
     RETURNING clerk_user_id, xmax = 0 AS is_new

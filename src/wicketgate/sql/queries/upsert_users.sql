@@ -7,18 +7,18 @@ WITH arrived AS (
         clerk_user_id text, instance_id text, external_id text, primary_email text,
         primary_email_verified boolean, primary_phone text, username text, first_name text,
         last_name text, image_url text, public_metadata jsonb, banned boolean, locked boolean,
-        clerk_created_at timestamptz, clerk_updated_at timestamptz
+        deprovisioned boolean, clerk_created_at timestamptz, clerk_updated_at timestamptz
     )
 ), changed AS (
     INSERT INTO {schema}.users AS users (
         clerk_user_id, instance_id, external_id, primary_email, primary_email_verified,
         primary_phone, username, first_name, last_name, image_url, public_metadata,
-        banned, locked, clerk_created_at, clerk_updated_at, event_at
+        banned, locked, deprovisioned, clerk_created_at, clerk_updated_at, event_at
     )
     SELECT
         clerk_user_id, instance_id, external_id, primary_email, primary_email_verified,
         primary_phone, username, first_name, last_name, image_url, public_metadata,
-        banned, locked, clerk_created_at, clerk_updated_at, guard_event_at
+        banned, locked, deprovisioned, clerk_created_at, clerk_updated_at, guard_event_at
     FROM arrived
     -- Rows are locked as they come: in one order, no two statements wait for each other.
     ORDER BY clerk_user_id
@@ -35,6 +35,7 @@ WITH arrived AS (
         public_metadata = EXCLUDED.public_metadata,
         banned = EXCLUDED.banned,
         locked = EXCLUDED.locked,
+        deprovisioned = EXCLUDED.deprovisioned,
         clerk_created_at = EXCLUDED.clerk_created_at,
         clerk_updated_at = EXCLUDED.clerk_updated_at,
         event_at = EXCLUDED.event_at,
