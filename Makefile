@@ -51,11 +51,9 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP) ## Show the whole system at work: real Envoy, real tokens, a scripted tour
 	@$(BIN)/wicketgate local --tour
 
-test: $(STAMP) ## Run every test, WORKERS (2) at a time; every branch of the core must be covered
+test: $(STAMP) ## Run every test; every branch of the core must be covered
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest -n $(WORKERS) --dist loadfile \
-		tests/unit tests/conformance
-	@$(BIN)/coverage combine --quiet
+	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest tests/unit tests/conformance
 	@$(BIN)/coverage report --fail-under=100
 	@$(PYTEST) tests/contract tests/integration
 
