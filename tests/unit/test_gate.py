@@ -2,22 +2,34 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import pytest
 from envoy_data_plane.envoy.service.auth.v3 import CheckResponse
 
 from conformance.table import World, bearer, forged
-from gates import FakeKeys, FakeRecorder, answer, check_request, denial, make_gate
+from gates import (
+    FakeKeys,
+    FakeRecorder,
+    answer,
+    check_request,
+    denial,
+    make_gate,
+    upstream_headers,
+)
 from wicketgate.adapters.envoy import Responses
+from wicketgate.core.claims import UserId
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
 from wicketgate.core.policy.rule import Match
 from wicketgate.core.record import Record
 from wicketgate.core.request import HttpRequest
+from wicketgate.core.revocation import Revocations
 from wicketgate.core.verdict import (
     Verdict,
 )
+from wicketgate.local.clerk_instance import USER
 
 SECRET = "a-value-that-must-not-be-seen"
 
@@ -265,3 +277,184 @@ async def test_checks_that_wait_for_a_key_do_not_hold_up_the_rest(world: World) 
 
 def test_a_peer_that_may_not_ask_is_denied(world: World) -> None:
     assert reason(CheckResponse.parse(make_gate(world).refuse_peer())) == "peer_not_allowed"
+
+
+# --- users whom the gate meets -----------------------------------------------
+
+
+@dataclass
+class FakeUsers:
+    """A table of users that has an id for whoever was met, once it may answer.
+
+    Attributes:
+        met: Who was met.
+        is_open: Whether somebody waits, and until when.
+        ids: What is known.
+    """
+
+    met: list[UserId] = field(default_factory=list)
+    is_open: asyncio.Event | None = None
+    ids: dict[UserId, str] = field(default_factory=dict)
+
+    def meet(self, user_id: UserId) -> Callable[[], Awaitable[None]] | None:
+        self.met.append(user_id)
+        if self.is_open is None or user_id in self.ids:
+            return None
+
+        async def wait() -> None:
+            assert self.is_open is not None
+            await self.is_open.wait()
+            self.ids[user_id] = f"id of {user_id}"
+
+        return wait
+
+    def local_id(self, user_id: UserId) -> str:
+        return self.ids.get(user_id, "")
+
+
+def upstream_id(response: CheckResponse, sent: dict[str, str]) -> str | None:
+    """Return the ``x-user-id`` that the upstream sees."""
+    headers = upstream_headers(response, sent)
+    assert headers is not None
+    return headers.get("x-user-id")
+
+
+async def test_a_user_who_has_to_be_waited_for_is_answered_with_the_id_of_the_row(
+    world: World,
+) -> None:
+    users = FakeUsers(is_open=asyncio.Event())
+    gate = make_gate(world)
+    gate.users = users
+    sent = {**bearer()(world), "x-user-id": "forged"}
+
+    waiting = asyncio.create_task(answer(gate, check_request(sent)))
+    await asyncio.sleep(0)
+    was_done = waiting.done()
+    assert users.is_open is not None
+    users.is_open.set()
+    response = await waiting
+
+    assert not was_done
+    assert upstream_id(response, sent) == f"id of {USER}"
+    assert users.met == [USER]
+
+
+async def test_a_user_who_is_known_is_answered_at_once(world: World) -> None:
+    gate = make_gate(world)
+    gate.users = FakeUsers(is_open=asyncio.Event(), ids={UserId(USER): "7a1c"})
+
+    given = gate.check(check_request(bearer()(world)))
+
+    assert isinstance(given, bytes)
+    assert upstream_id(CheckResponse.parse(given), {}) == "7a1c"
+
+
+@pytest.mark.parametrize("users", [FakeUsers(), None])
+async def test_a_user_whose_id_is_not_known_reaches_the_upstream_without_one(
+    world: World, users: FakeUsers | None
+) -> None:
+    gate = make_gate(world)
+    gate.users = users
+    sent = {**bearer()(world), "x-user-id": "forged"}
+
+    assert upstream_id(await answer(gate, check_request(sent)), sent) is None
+
+
+async def test_an_id_that_becomes_known_is_in_the_next_answer(world: World) -> None:
+    """
+    Answers are kept, and one that lacks the id must not be given again.
+    """
+    users = FakeUsers()
+    gate = make_gate(world)
+    gate.users = users
+    raw = check_request(bearer()(world))
+
+    ids = []
+    for known in ("", "7a1c", "8b2d"):
+        users.ids[UserId(USER)] = known
+        ids.append(upstream_id(await answer(gate, raw), {}))
+
+    assert ids == [None, "7a1c", "8b2d"]
+
+
+@pytest.mark.parametrize(
+    ("sends", "context"),
+    [
+        (forged, {}),
+        (bearer(age=70), {}),
+        (lambda _: {}, {"policy": "optional"}),
+        (bearer(), {"policy": "anonymous"}),
+        (bearer(), {"policy": "service", "exposure": "internal"}),
+        (
+            lambda world: {"authorization": f"Bearer {world.service_token}"},
+            {"policy": "service", "exposure": "internal"},
+        ),
+    ],
+)
+async def test_nobody_is_met_who_is_not_let_in_as_a_user(
+    sends: Callable[[World], dict[str, str]], context: dict[str, str], world: World
+) -> None:
+    users = FakeUsers()
+    gate = make_gate(world)
+    gate.users = users
+
+    await answer(gate, check_request(sends(world), context=context))
+
+    assert users.met == []
+
+
+async def test_a_user_whose_key_had_to_be_fetched_is_met_too(world: World) -> None:
+    users = FakeUsers(is_open=asyncio.Event())
+    assert users.is_open is not None
+    users.is_open.set()
+    gate = make_gate(world, keys=FakeKeys(KeySet(), arriving=world.keys()))
+    gate.users = users
+
+    response = await answer(gate, check_request(bearer()(world)))
+
+    assert upstream_id(response, {}) == f"id of {USER}"
+
+
+async def test_who_is_revoked_while_the_row_is_made_is_denied(world: World) -> None:
+    users = FakeUsers(is_open=asyncio.Event())
+    gate = make_gate(world)
+    gate.users = users
+
+    waiting = asyncio.create_task(answer(gate, check_request(bearer()(world))))
+    await asyncio.sleep(0)
+    gate.revocations = Revocations(users={UserId(USER): world.now})
+    assert users.is_open is not None
+    users.is_open.set()
+
+    assert reason(await waiting) == "user_revoked"
+
+
+async def test_a_key_that_goes_while_the_row_is_made_is_a_503(world: World) -> None:
+    users = FakeUsers(is_open=asyncio.Event())
+    keys = FakeKeys(world.keys())
+    gate = make_gate(world, keys=keys)
+    gate.users = users
+
+    waiting = asyncio.create_task(answer(gate, check_request(bearer()(world))))
+    await asyncio.sleep(0)
+    keys.snapshot = KeySet()
+    assert users.is_open is not None
+    users.is_open.set()
+
+    assert reason(await waiting) == "keys_unavailable"
+    assert keys.asked == []
+
+
+async def test_a_defect_of_the_table_s_is_a_503_that_quotes_nothing(world: World) -> None:
+    class BrokenUsers(FakeUsers):
+        def meet(self, user_id: UserId) -> Callable[[], Awaitable[None]] | None:
+            raise RuntimeError(SECRET + user_id)
+
+    recorder = FakeRecorder()
+    gate = make_gate(world, recorder=recorder)
+    gate.users = BrokenUsers()
+
+    response = await answer(gate, check_request(bearer()(world)))
+
+    assert reason(response) == "internal_error"
+    assert SECRET not in repr(recorder.records) + repr(response)
