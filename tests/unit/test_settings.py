@@ -37,6 +37,7 @@ from wicketgate.settings import (
 )
 from wicketgate.settings.locations import address, origin, publishable_key, url_path
 from wicketgate.settings.reader import MAX_SECRET_BYTES
+from wicketgate.settings.revocations import RevocationSettings
 from wicketgate.settings.values import InvalidValueError
 
 KEY = "pk_test_YWJsZS1tb2xlLTEuY2xlcmsuYWNjb3VudHMuZGV2JA"
@@ -189,6 +190,7 @@ CHECKS = (
     "WICKETGATE_TLS_KEY_FILE",
     "WICKETGATE_TLS_CLIENT_CA_FILE",
     "WICKETGATE_TLS_ALLOWED_SANS",
+    "WICKETGATE_REVOCATION_MAX_STALE",
 )
 
 
@@ -1402,6 +1404,100 @@ def test_an_alias_may_have_the_name_as_long_as_nothing_else_does() -> None:
     assert read(WICKETGATE_IDENTITY_ALIASES="x-user-id").identity_aliases == ("x-user-id",)
 
 
+# --- revocations -------------------------------------------------------------
+
+OTHER_DATABASE_URL = "postgresql://gate:hunter2@primary.example.com:5432/users"
+
+
+def revocation_settings(
+    database_url: str | None = None,
+    max_stale_seconds: float | None = None,
+    start_wait_seconds: float = 10,
+) -> RevocationSettings:
+    return RevocationSettings(
+        database_url=database_url,
+        max_stale_seconds=max_stale_seconds,
+        start_wait_seconds=start_wait_seconds,
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, revocation_settings()),
+        ({"DATABASE_URL": DATABASE_URL}, revocation_settings(DATABASE_URL)),
+        (
+            {"WICKETGATE_REVOCATION_DATABASE_URL": DATABASE_URL},
+            revocation_settings(DATABASE_URL),
+        ),
+        (
+            {
+                "DATABASE_URL": DATABASE_URL,
+                "WICKETGATE_REVOCATION_DATABASE_URL": OTHER_DATABASE_URL,
+            },
+            revocation_settings(OTHER_DATABASE_URL),
+        ),
+        (
+            {"DATABASE_URL": DATABASE_URL, "WICKETGATE_REVOCATION_DATABASE_URL": "Off"},
+            revocation_settings(),
+        ),
+        (
+            {
+                "DATABASE_URL": DATABASE_URL,
+                "WICKETGATE_REVOCATION_MAX_STALE": "5",
+                "WICKETGATE_REVOCATION_START_WAIT": "0",
+            },
+            revocation_settings(DATABASE_URL, 5, 0),
+        ),
+    ],
+)
+def test_revocations_are_read_where_they_were_said_to_be(
+    changes: dict[str, str], expected: RevocationSettings
+) -> None:
+    assert expected == read(**changes).revocations
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        (
+            {"WICKETGATE_REVOCATION_MAX_STALE": "60"},
+            "WICKETGATE_REVOCATION_DATABASE_URL is not set, and neither is DATABASE_URL, but ",
+        ),
+        (
+            {
+                "DATABASE_URL": DATABASE_URL,
+                "WICKETGATE_REVOCATION_DATABASE_URL": "off",
+                "WICKETGATE_REVOCATION_MAX_STALE": "60",
+            },
+            "WICKETGATE_REVOCATION_DATABASE_URL is off, but ",
+        ),
+        (
+            {"DATABASE_URL": DATABASE_URL, "WICKETGATE_REVOCATION_MAX_STALE": ""},
+            "WICKETGATE_REVOCATION_MAX_STALE is set and empty; ",
+        ),
+        (
+            {"DATABASE_URL": DATABASE_URL, "WICKETGATE_REVOCATION_MAX_STALE": "4.9"},
+            "WICKETGATE_REVOCATION_MAX_STALE is '4.9'; expected seconds from 5 to 86400",
+        ),
+        (
+            {"WICKETGATE_REVOCATION_START_WAIT": "-1"},
+            "WICKETGATE_REVOCATION_START_WAIT is '-1'; expected seconds from 0 to 3600",
+        ),
+        (
+            {"WICKETGATE_REVOCATION_DATABASE_URL": "none"},
+            "WICKETGATE_REVOCATION_DATABASE_URL is not the URL of a Postgres database ",
+        ),
+        # One mistake, and not also the absence of a value.
+        ({"DATABASE_URL": "none"}, "DATABASE_URL is not the URL of a Postgres database "),
+    ],
+)
+def test_revocations_that_could_not_be_followed_are_refused(
+    changes: dict[str, str], complaint: str
+) -> None:
+    assert mistake(**changes).startswith(complaint)
+
+
 # --- whatever the environment holds ------------------------------------------
 
 NAMES = sorted({name for each in SETTINGS for name in (each.name, each.file_name)})
@@ -1410,6 +1506,7 @@ SECRETS = {
     "CLERK_JWT_KEY": PEM,
     "CLERK_WEBHOOK_SIGNING_SECRET": SIGNING_SECRET,
     "DATABASE_URL": DATABASE_URL,
+    "WICKETGATE_REVOCATION_DATABASE_URL": OTHER_DATABASE_URL,
     "CLERK_SECRET_KEY": SECRET_KEY,
 }
 

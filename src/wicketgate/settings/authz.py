@@ -16,6 +16,7 @@ from wicketgate.settings.first_sight import FirstSightSettings, first_sight
 from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address
 from wicketgate.settings.reader import EnvironReader
+from wicketgate.settings.revocations import RevocationSettings, revocations
 from wicketgate.settings.values import LogLevel, count_between, list_of, word_of
 
 
@@ -62,6 +63,7 @@ class AuthzSettings:
         database_url: Postgres, as libpq reads it; `None` does without.
         database_schema: The schema of all our tables.
         first_sight: What becomes of users whom the gate has not seen before.
+        revocations: Where it is known who was revoked.
     """
 
     rules: TokenRules
@@ -93,6 +95,7 @@ class AuthzSettings:
     database_url: str | None = field(repr=False)
     database_schema: str
     first_sight: FirstSightSettings
+    revocations: RevocationSettings
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -112,6 +115,7 @@ class AuthzSettings:
         aliases = reader.optional("WICKETGATE_IDENTITY_ALIASES", list_of(values.header_alias))
         rules = groups.rules(reader, instance.issuers, frozenset(parties))
         refresh_seconds, max_stale_seconds = groups.key_ages(reader)
+        database_url = reader.optional("DATABASE_URL", locations.database_url)
         settings = partial(
             cls,
             jwks_url=instance.jwks_url,
@@ -145,9 +149,10 @@ class AuthzSettings:
             replay_share=reader.defaulted("WICKETGATE_REPLAY_SHARE", values.share),
             policy_file=reader.optional("WICKETGATE_POLICY_FILE", values.path),
             service_tokens_file=reader.optional("WICKETGATE_SERVICE_TOKENS_FILE", values.path),
-            database_url=reader.optional("DATABASE_URL", locations.database_url),
+            database_url=database_url,
             database_schema=reader.defaulted("WICKETGATE_DATABASE_SCHEMA", values.schema),
             first_sight=first_sight(reader, aliases or ()),
+            revocations=revocations(reader, database_url),
         )
         # Rules refuse to be built from what a mistake left empty: settle first.
         reader.settle()

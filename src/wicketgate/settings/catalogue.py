@@ -16,6 +16,8 @@ class Process(StrEnum):
     WEBHOOKS = "webhooks"
     MIGRATE = "migrate"
     SYNC = "sync"
+    REVOKE = "revoke"
+    REVOCATIONS = "revocations"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -311,6 +313,27 @@ SETTINGS: Final = (
         default="wicketgate",
         example="clerk",
         processes=(Process.AUTHZ, Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
+    ),
+    Setting(
+        name="WICKETGATE_REVOCATION_DATABASE_URL",
+        meaning="Where the gate hears of revocations: Postgres itself, because LISTEN passes "
+        "no pooler; `off` for not at all.",
+        default="the value of `DATABASE_URL`",
+        example='"$(cat database-url.txt)"',
+        secret=True,
+    ),
+    Setting(
+        name="WICKETGATE_REVOCATION_MAX_STALE",
+        meaning="Refuse users (503) once it has been unknown for so many seconds who was "
+        "revoked; unset, the gate goes on with what it knew.",
+        example="60",
+    ),
+    Setting(
+        name="WICKETGATE_REVOCATION_START_WAIT",
+        meaning="How many seconds a gate that starts is NOT_SERVING at most, until it knows who "
+        "was revoked.",
+        default="10",
+        example="30",
     ),
     Setting(
         name="WICKETGATE_DATABASE_POOL_SIZE",

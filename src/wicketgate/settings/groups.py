@@ -111,7 +111,7 @@ def rules(
     reader: EnvironReader, issuers: frozenset[str], parties: frozenset[str]
 ) -> partial[TokenRules]:
     """Read which tokens are acceptable; to be called once the reader settled."""
-    _refuse_blank(reader, "CLERK_AUTHORIZED_PARTIES", "CLERK_AUDIENCE", "WICKETGATE_IMPERSONATION")
+    refuse_blank(reader, "CLERK_AUTHORIZED_PARTIES", "CLERK_AUDIENCE", "WICKETGATE_IMPERSONATION")
     parties_are_set = reader.is_set("CLERK_AUTHORIZED_PARTIES")
     check = reader.optional("WICKETGATE_AZP_CHECK", word_of(PartyCheck))
     if check is None:
@@ -162,7 +162,7 @@ def cookies(
 
 def tls(reader: EnvironReader) -> TlsFiles | None:
     """Read which files make TLS, if any."""
-    _refuse_blank(reader, _CERT, _KEY, _CLIENT_CA, _SANS)
+    refuse_blank(reader, _CERT, _KEY, _CLIENT_CA, _SANS)
     cert_file = reader.optional(_CERT, values.path)
     key_file = reader.optional(_KEY, values.path)
     ca_file = reader.optional(_CLIENT_CA, values.path)
@@ -180,7 +180,7 @@ def tls(reader: EnvironReader) -> TlsFiles | None:
     )
 
 
-def _refuse_blank(reader: EnvironReader, *names: str) -> None:
+def refuse_blank(reader: EnvironReader, *names: str) -> None:
     """Refuse empty values of settings that restrict something.
 
     Most likely the variable failed to expand, and that must not switch a check off.
