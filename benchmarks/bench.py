@@ -18,12 +18,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING
 
 from suite.bench import bench
 from suite.machine import busy, machine
 from suite.run import CASES, exit_status, run_cases
 from suite.table import result_table
 from suite.targets import target_table, targets
+
+if TYPE_CHECKING:
+    from suite.result import Result
 
 ROUNDS, SECONDS = 5, 0.5
 LONG_ROUNDS, LONG_SECONDS = 9, 2.0
@@ -67,6 +71,10 @@ async def main() -> int:
     report = reporter()
     if busy(noted):
         report(busy(noted))
+    print(*(f"{name}: {value}" for name, value in noted.items()), sep="; ")
+    if busy(noted):
+        print(busy(noted))
+    results: list[Result] = []
     with TemporaryDirectory(prefix="wicketgate-bench-") as directory:
         shared = bench(
             Path(directory),
@@ -76,12 +84,10 @@ async def main() -> int:
             report=report,
             only=asked.only,
         )
-        results = await run_cases(asked.cases, shared)
-    print(*(f"{name}: {value}" for name, value in noted.items()), sep="; ")
-    if busy(noted):
-        print(busy(noted))
-    for result in results:
-        print(f"\n{result_table(result)}")
+        for name in asked.cases:
+            (result,) = await run_cases([name], shared)
+            results.append(result)
+            print(f"\n{result_table(result)}", flush=True)
     found = targets(results)
     print(f"\n{target_table(found)}")
     if asked.json:

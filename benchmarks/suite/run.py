@@ -55,6 +55,9 @@ async def _run(name: str, case: Case, bench: Bench) -> Result:
         result.rows = await case.run(bench)
     except (VoidError, EnvironmentFaultError) as error:
         result.void = str(error)
-        bench.report(f"VOID: {error}")
+    except Exception as error:  # noqa: BLE001 - the other cases are still worth running
+        result.void = f"{type(error).__name__}: {error}"
+    if result.void:
+        bench.report(f"VOID: {result.void}")
     result.seconds = time.monotonic() - started
     return result

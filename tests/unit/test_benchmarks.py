@@ -362,6 +362,10 @@ async def wrong_case(_: Bench) -> list[Row]:
     raise VoidError(msg)
 
 
+async def broken_case(_: Bench) -> list[Row]:
+    raise ZeroDivisionError
+
+
 async def right_case(_: Bench) -> list[Row]:
     return [Row("row", {"RPS": Spread(2, 1, 3)})]
 
@@ -377,6 +381,13 @@ async def test_a_void_case_has_no_numbers_and_fails_the_suite(shared: Bench) -> 
     assert "VOID" not in result_table(results[1])
     assert exit_status(results) == 1
     assert exit_status(results[1:]) == 0
+
+
+async def test_a_case_that_breaks_is_void_and_the_others_are_run(shared: Bench) -> None:
+    cases = {"broken": Case("Broken", broken_case), "right": Case("Right", right_case)}
+    results = await run_cases(cases, shared, cases=cases)
+    assert [bool(result.void) for result in results] == [True, False]
+    assert results[0].void.startswith("ZeroDivisionError")
 
 
 # ---------------------------------------------------------------------- statistics
