@@ -397,11 +397,23 @@ def test_a_block_like_no_other_is_not_kept_by_its_connection(coded: bytes) -> No
     assert peer.blocks._template is None  # noqa: SLF001 - as above
 
 
+@pytest.mark.parametrize("pieces", [1, 2, 3])
+def test_what_is_too_long_is_not_kept(pieces: int) -> None:
+    peer = Peer(limits=Limits(message_bytes=pieces * 10_000 - 100), holds=True)
+    peer.send(FIRST + headers(3))
+
+    peer.send(data(3, bytes(10_000), flags=0) * pieces)
+
+    assert peer.held[-1].is_cut
+    assert peer.connection.kept["requests"] == 0
+
+
 def test_a_header_block_has_to_end() -> None:
     """
     Its stream is not open yet, so nothing else has an eye on it.
     """
     peer = Peer(limits=Limits(stream_seconds=60))
+    peer.now = 100.0
     peer.send(FIRST + frame(Type.HEADERS, 0, 3, b"\x82"))
     for _ in range(3):
         peer.now += 20.0
@@ -409,7 +421,7 @@ def test_a_header_block_has_to_end() -> None:
         peer.send(frame(Type.CONTINUATION, 0, 3, b"\x84"))
     in_time = peer.fault
 
-    peer.take(peer.connection.tick(60.1))
+    peer.take(peer.connection.tick(160.1))
 
     assert in_time == ""
     assert peer.fault == CALM
