@@ -2,8 +2,8 @@
 
 SIGTERM and SIGINT stop the process: the first begins the drain, the second cuts
 it short. SIGHUP reloads, except on a terminal, where it means that the terminal
-closed. Health follows the keys: SERVING while there are any, NOT_SERVING for good
-once the drain has begun.
+closed. Health follows what the gate cannot do without, such as keys: SERVING while all
+of it is there, NOT_SERVING for good once the drain has begun.
 
 Source: Envoy, "Health checking" (NOT_SERVING ejects a host at the next check).
 """
@@ -74,22 +74,28 @@ class Health:
 
     def __init__(self) -> None:
         self.is_open = False
+        self._ready: dict[str, bool] = {}
         self._server: Server | None = None
         self._changes: set[asyncio.Task[None]] = set()
 
-    async def attach(self, server: Server, *, serving: bool) -> None:
+    async def attach(self, server: Server) -> None:
         """Report through `server` from now on."""
         self._server = server
         self.is_open = True
-        await server.set_serving(serving=serving)
+        await server.set_serving(serving=self._is_ready())
 
-    def follow(self, keys: KeySet) -> None:
-        """Report that the keys changed to `keys`."""
-        if self._server is None:
+    def report(self, component: str, *, is_ready: bool) -> None:
+        """Note whether `component` is ready; Checks are wanted while everything noted is."""
+        before = self._is_ready()
+        self._ready[component] = is_ready
+        if self._server is None or self._is_ready() is before:
             return
-        change = asyncio.create_task(self._server.set_serving(serving=bool(keys)))
+        change = asyncio.create_task(self._server.set_serving(serving=not before))
         self._changes.add(change)
         change.add_done_callback(self._changes.discard)
+
+    def _is_ready(self) -> bool:
+        return all(self._ready.values())
 
     async def retire(self) -> None:
         """Report NOT_SERVING for good."""
@@ -107,7 +113,7 @@ class KeyObserver:
 
     def keys_changed(self, keys: KeySet) -> None:
         """Let health follow, and log it."""
-        self._health.follow(keys)
+        self._health.report("keys", is_ready=bool(keys))
         self._telemetry.log.info("keys changed", count=len(keys.keys))
 
     def refreshed(self) -> None:

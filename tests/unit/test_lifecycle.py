@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from tokens import keys
-from wicketgate.core.keys import KeySet
 from wicketgate.lifecycle import Health, Stopping, drain
 
 
@@ -31,23 +29,55 @@ class FakeServer:
 
 async def opened(server: FakeServer) -> Health:
     health = Health()
-    await health.attach(server, serving=True)
+    await health.attach(server)
     return health
 
 
-async def test_health_follows_the_keys() -> None:
+async def test_health_follows_what_is_reported() -> None:
     server = FakeServer()
     health = await opened(server)
 
-    health.follow(KeySet())
-    health.follow(keys())
+    health.report("keys", is_ready=False)
+    health.report("keys", is_ready=True)
     await asyncio.sleep(0.01)
 
     assert server.told == ["serving", "not serving", "serving"]
 
 
-async def test_keys_that_change_before_there_is_a_server_are_no_news() -> None:
-    Health().follow(keys())
+@pytest.mark.parametrize(
+    ("reports", "expected"),
+    [
+        ([], "serving"),
+        ([("keys", True), ("revocations", True)], "serving"),
+        ([("keys", True), ("revocations", False)], "not serving"),
+        ([("keys", False), ("revocations", True)], "not serving"),
+        ([("keys", False), ("keys", True)], "serving"),
+    ],
+)
+async def test_what_was_reported_before_there_is_a_server_counts_when_there_is(
+    reports: list[tuple[str, bool]], expected: str
+) -> None:
+    server = FakeServer()
+    health = Health()
+    for component, is_ready in reports:
+        health.report(component, is_ready=is_ready)
+    await health.attach(server)
+
+    assert server.told == [expected]
+
+
+async def test_checks_are_wanted_once_everything_is_ready_and_that_is_said_once() -> None:
+    server = FakeServer()
+    health = Health()
+    for component in ("keys", "revocations"):
+        health.report(component, is_ready=False)
+    await health.attach(server)
+
+    for component in ("keys", "revocations", "revocations"):
+        health.report(component, is_ready=True)
+        await asyncio.sleep(0.01)
+
+    assert server.told == ["not serving", "serving"]
 
 
 async def test_the_drain_retires_then_waits_then_stops_with_grace() -> None:

@@ -25,6 +25,7 @@ from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.telemetry import Telemetry, make_log
 from wicketgate.app.first_sight import first_sight
 from wicketgate.app.listeners import admin_listener
+from wicketgate.app.revocations import FollowedRevocations, follow_revocations
 from wicketgate.app.rulebook import LoadedRules, load_rules, rules_from, rules_of_tokens
 from wicketgate.app.tasks import running
 from wicketgate.core.identity import IdentityHeaders
@@ -93,10 +94,14 @@ async def run_authz(
             replays=_replays(settings),
         )
         gate.users = users = await stack.enter_async_context(first_sight(settings, telemetry))
+        health.report("keys", is_ready=bool(keys.snapshot))
+        revocations = await stack.enter_async_context(
+            follow_revocations(settings, gate, health, telemetry)
+        )
         server = _server(settings, gate, telemetry)
         following = Reloader(
             _loader(watch, environ, verifier),
-            partial(_put_in_force, gate, keys, telemetry),
+            partial(_put_in_force, gate, keys, revocations, telemetry),
             ReloadTelemetry(
                 telemetry.log,
                 telemetry.registry,
@@ -115,6 +120,8 @@ async def run_authz(
         }
         if users is not None:
             components["first sight"] = lambda: State.DEGRADED if users.is_failing else State.READY
+        if revocations is not None:
+            components["revocations"] = lambda: revocations.state
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,
@@ -124,7 +131,7 @@ async def run_authz(
             )
         )
         checks = await server.start()
-        await health.attach(server, serving=bool(keys.snapshot))
+        await health.attach(server)
         telemetry.log.info(
             "listening",
             version=__version__,
@@ -147,8 +154,16 @@ async def run_authz(
         telemetry.log.info("stopped")
 
 
-def _put_in_force(gate: Gate, keys: KeySource, telemetry: Telemetry, loaded: LoadedRules) -> None:
+def _put_in_force(
+    gate: Gate,
+    keys: KeySource,
+    revocations: FollowedRevocations | None,
+    telemetry: Telemetry,
+    loaded: LoadedRules,
+) -> None:
     gate.rulebook = loaded.rulebook
+    if revocations is not None:
+        revocations.reload(loaded.settings)
     pem_keys = loaded.settings.pem_keys
     # Another set would empty the cache of verified tokens; an equal one need not.
     if isinstance(keys, PemKeys) and pem_keys is not None and pem_keys != keys.snapshot:

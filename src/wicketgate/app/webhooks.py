@@ -113,7 +113,7 @@ async def run_webhooks(
         )
         server = ReceiverServer(receiver)
         webhooks = await server.start(settings)
-        await health.attach(server, serving=True)
+        await health.attach(server)
         log.info(
             "listening",
             version=__version__,
