@@ -10,9 +10,11 @@ from certificates import Authority
 from conformance.table import INSIDE, ORIGIN, USERS, World, bearer
 from meshes import Document, Mesh, authz_filters, cluster, managers, mesh
 from processes import environ
+from transports import on_both_transports
 from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import Reply
 from wicketgate.local.envoy import envoy_version, find_envoy
+from wicketgate.settings import Transport
 
 pytestmark = pytest.mark.envoy
 
@@ -166,9 +168,10 @@ async def test_a_session_cookie_counts_when_our_own_pages_send_it(
     assert expected == reply.status
 
 
+@on_both_transports
 @pytest.mark.parametrize(("san", "expected"), [(ENVOY, 200), ("spiffe://mesh/other", 503)])
 async def test_envoy_and_the_gate_know_each_other_by_certificate(
-    san: str, expected: int, world: World, tmp_path: Path
+    san: str, expected: int, world: World, tmp_path: Path, transport: Transport
 ) -> None:
     """
     The transport socket of docs/operations.md, with real certificates.
@@ -179,6 +182,7 @@ async def test_envoy_and_the_gate_know_each_other_by_certificate(
     (tmp_path / "ca.pem").write_bytes(authority.certificate)
     settings = environ(
         world,
+        WICKETGATE_TRANSPORT=transport,
         WICKETGATE_TLS_CERT_FILE=str(certificate),
         WICKETGATE_TLS_KEY_FILE=str(key),
         WICKETGATE_TLS_CLIENT_CA_FILE=str(tmp_path / "ca.pem"),
