@@ -30,7 +30,7 @@ class Listener:
         committed before that is told before that.
         """
         self.connection.execute("SELECT pg_notify(%s, 'that is all')", [CHANNEL])
-        told = []
+        told: list[dict[str, Any]] = []
         for notify in self.connection.notifies(timeout=10):
             if notify.payload == "that is all":
                 return told

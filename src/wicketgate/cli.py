@@ -17,7 +17,7 @@ from wicketgate.app.rulebook import check_rules
 from wicketgate.errors import ConfigurationError, WicketgateError
 from wicketgate.policy_cli import add_policy
 from wicketgate.settings import (
-    DatabaseSettings,
+    MigrateSettings,
     Process,
     SyncSettings,
     Transport,
@@ -268,7 +268,7 @@ def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 def _migrate(parsed: argparse.Namespace) -> int:
-    settings = DatabaseSettings.from_environ(os.environ)
+    settings = MigrateSettings.from_environ(os.environ)
     # Imported late, as above: Postgres' library.
     from wicketgate.app.migrate import migrate, pending, roles  # noqa: PLC0415
 

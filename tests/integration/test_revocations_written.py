@@ -3,7 +3,7 @@
 import asyncio
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
 from itertools import permutations
 from typing import Any
@@ -144,7 +144,7 @@ async def test_a_stub_revokes_nothing(database: Database, listener: Listener) ->
 async def test_whoever_is_readmitted_is_lifted_and_that_is_told(
     database: Database, store: PostgresStore, listener: Listener, flag: str
 ) -> None:
-    await store.apply(updated(**{flag: True}))
+    await store.apply(upserted(version=NOW, at=NOW, **{**GOOD, flag: True}))
     await store.apply(updated(at=NOW + 1))
 
     assert in_force(database) == []
@@ -270,7 +270,7 @@ def story(user: str) -> list[Delivery]:
     ]
 
 
-STORIES = {
+STORIES: dict[str, Callable[[str], list[Delivery]]] = {
     "banned last": story,
     "readmitted last": lambda user: [*story(user), updated(user, at=NOW + 5_000)],
     "deleted last": lambda user: [*story(user)[:3], deleted(user, at=NOW + 5_000)],

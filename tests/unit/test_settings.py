@@ -23,6 +23,7 @@ from wicketgate.settings import (
     FirstSightMode,
     FirstSightSettings,
     LogLevel,
+    MigrateSettings,
     Process,
     Setting,
     SyncSettings,
@@ -74,8 +75,10 @@ SECRET_KEY = "sk_test_" + "x7Q" * 14
 READERS = {
     Process.AUTHZ: AuthzSettings.from_environ,
     Process.WEBHOOKS: WebhooksSettings.from_environ,
-    Process.MIGRATE: DatabaseSettings.from_environ,
+    Process.MIGRATE: MigrateSettings.from_environ,
     Process.SYNC: SyncSettings.from_environ,
+    Process.REVOKE: DatabaseSettings.from_environ,
+    Process.REVOCATIONS: DatabaseSettings.from_environ,
 }
 COMPLETE = {
     Process.AUTHZ: EVERYTHING,
@@ -85,6 +88,8 @@ COMPLETE = {
     },
     Process.MIGRATE: {"DATABASE_URL": DATABASE_URL},
     Process.SYNC: {"CLERK_SECRET_KEY": SECRET_KEY, "DATABASE_URL": DATABASE_URL},
+    Process.REVOKE: {"DATABASE_URL": DATABASE_URL},
+    Process.REVOCATIONS: {"DATABASE_URL": DATABASE_URL},
 }
 """For each process, enough for every other setting to make sense."""
 
@@ -1228,10 +1233,11 @@ def sync(**changes: str) -> SyncSettings:
 
 
 def test_defaults_of_migrate_and_sync_are_those_of_the_documentation() -> None:
-    tables = DatabaseSettings.from_environ(COMPLETE[Process.MIGRATE])
+    tables = MigrateSettings.from_environ(COMPLETE[Process.MIGRATE])
     settings = sync()
 
     assert (tables.database_url, tables.database_schema) == (DATABASE_URL, "wicketgate")
+    assert tables.token_life_seconds is None
     assert (settings.database_url, settings.database_schema) == (DATABASE_URL, "wicketgate")
     assert settings.secret_key == SECRET_KEY
     assert settings.api_url == "https://api.clerk.com"
@@ -1288,8 +1294,18 @@ def test_the_api_is_asked_nowhere_else(url: str) -> None:
     assert "hunter2" not in line
 
 
+def test_migrate_is_told_the_life_of_tokens_as_the_gate_is() -> None:
+    name = "WICKETGATE_MAX_TOKEN_LIFETIME_SECONDS"
+    environ = COMPLETE[Process.MIGRATE]
+
+    assert MigrateSettings.from_environ(environ | {name: "60"}).token_life_seconds == 60
+    (line,) = mistakes(environ | {name: "0"}, Process.MIGRATE)
+    assert line.startswith(f"{name} is '0'; expected seconds from 1 to 315360000")
+
+
 def test_the_settings_of_migrate_and_sync_do_not_show_their_secrets() -> None:
-    shown = repr(sync()) + repr(DatabaseSettings.from_environ(COMPLETE[Process.MIGRATE]))
+    shown = repr(sync()) + repr(MigrateSettings.from_environ(COMPLETE[Process.MIGRATE]))
+    shown += repr(DatabaseSettings.from_environ(COMPLETE[Process.REVOKE]))
 
     assert SECRET_KEY not in shown
     assert "hunter2" not in shown
@@ -1590,7 +1606,7 @@ def test_the_table_names_the_twins_of_secrets_only() -> None:
     table = settings_table()
 
     assert "`SERVICE_AUTH_TOKEN_FILE`" in table
-    assert "`DATABASE_URL_FILE` | authz, webhooks, migrate, sync |" in table
+    assert "`DATABASE_URL_FILE` | authz, webhooks, migrate, sync, revoke, revocations |" in table
     assert "`CLERK_ISSUER_FILE`" not in table
 
 

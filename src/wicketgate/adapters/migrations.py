@@ -12,7 +12,7 @@ from psycopg import AsyncConnection
 from psycopg.sql import SQL, Identifier
 
 from wicketgate.errors import ConfigurationError
-from wicketgate.sql import DEFAULT_SCHEMA, Migration, in_schema, migrations
+from wicketgate.sql import DEFAULT_SCHEMA, Migration, in_schema, migrations, query
 from wicketgate.sql.connection import checked_schema, connected
 
 STATEMENT_SECONDS: Final = 600.0
@@ -76,6 +76,52 @@ async def pending(
     steps = migrations() if steps is None else steps
     async with connected(database_url, statement_seconds=STATEMENT_SECONDS) as connection:
         return [step.name for step in await _missing(connection, schema, steps)]
+
+
+async def keep_token_life(
+    database_url: str, *, seconds: float, schema: str = DEFAULT_SCHEMA
+) -> bool:
+    """Have revocations last as long as tokens that live for `seconds`.
+
+    Those that are there last longer when tokens do; none is cut short.
+
+    Args:
+        database_url: Where to, as a role that may make tables.
+        seconds: The longest life of a token that any gate accepts.
+        schema: Where the tables are, up to date.
+
+    Returns:
+        Whether that is a change.
+
+    Raises:
+        ConfigurationError: `database_url` or `schema` cannot be used.
+        DependencyError: Postgres failed, and nothing was changed.
+    """
+    checked_schema(schema)
+    values = {"seconds": seconds}
+    async with (
+        connected(database_url, statement_seconds=STATEMENT_SECONDS) as connection,
+        connection.transaction(),
+    ):
+        cursor = await connection.execute(query("set_token_life", schema), values)
+        if cursor.rowcount:
+            await connection.execute(query("prolong_revocations", schema))
+        return bool(cursor.rowcount)
+
+
+async def has_token_life(
+    database_url: str, *, seconds: float, schema: str = DEFAULT_SCHEMA
+) -> bool:
+    """Return whether `keep_token_life` would change nothing.
+
+    Raises:
+        ConfigurationError: as `keep_token_life`.
+        DependencyError: as `keep_token_life`.
+    """
+    checked_schema(schema)
+    async with connected(database_url, statement_seconds=STATEMENT_SECONDS) as connection:
+        cursor = await connection.execute(query("has_token_life", schema), {"seconds": seconds})
+        return bool(cursor.rowcount)
 
 
 async def _next(

@@ -16,6 +16,7 @@ from wicketgate.settings.files import files_of
 from wicketgate.settings.first_sight import FirstSightMode, FirstSightSettings
 from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address, TcpAddress, UnixAddress
+from wicketgate.settings.migrate import MigrateSettings
 from wicketgate.settings.sync import SyncSettings
 from wicketgate.settings.values import LogLevel
 from wicketgate.settings.webhooks import WebhooksSettings
@@ -28,6 +29,7 @@ __all__ = [
     "FirstSightMode",
     "FirstSightSettings",
     "LogLevel",
+    "MigrateSettings",
     "Process",
     "Setting",
     "SyncSettings",

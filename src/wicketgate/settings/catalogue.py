@@ -152,9 +152,11 @@ SETTINGS: Final = (
     ),
     Setting(
         name="WICKETGATE_MAX_TOKEN_LIFETIME_SECONDS",
-        meaning="The longest life (`exp` less `iat`) of an accepted token.",
+        meaning="The longest life (`exp` less `iat`) of an accepted token. Revocations outlast "
+        "it.",
         default="86400",
         example="3600",
+        processes=(Process.AUTHZ, Process.MIGRATE),
     ),
     Setting(
         name="WICKETGATE_CLOCK_SKEW_SECONDS",
@@ -305,14 +307,14 @@ SETTINGS: Final = (
         meaning="Where Postgres is, as a `postgresql://` URL.",
         example='"$(cat database-url.txt)"',
         secret=True,
-        processes=(Process.AUTHZ, Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
+        processes=tuple(Process),
     ),
     Setting(
         name="WICKETGATE_DATABASE_SCHEMA",
         meaning="The schema that holds every table of ours.",
         default="wicketgate",
         example="clerk",
-        processes=(Process.AUTHZ, Process.WEBHOOKS, Process.MIGRATE, Process.SYNC),
+        processes=tuple(Process),
     ),
     Setting(
         name="WICKETGATE_REVOCATION_DATABASE_URL",

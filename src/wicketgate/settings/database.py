@@ -1,4 +1,4 @@
-"""The settings of ``wicketgate migrate``."""
+"""Where the tables are: all that ``wicketgate revoke`` and ``revocations`` need to know."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from wicketgate.settings.reader import EnvironReader
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
-    """The settings of ``wicketgate migrate``. Its `repr` holds no secret.
+    """Where the tables are. Its `repr` holds no secret.
 
     Attributes:
         database_url: Postgres, as libpq reads it.

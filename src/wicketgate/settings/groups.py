@@ -17,12 +17,15 @@ from wicketgate.core.keys import KeySet
 from wicketgate.settings import locations, values
 from wicketgate.settings.locations import PublishableKey
 from wicketgate.settings.reader import EnvironReader
-from wicketgate.settings.values import list_of, word_of
+from wicketgate.settings.values import list_of, seconds_between, word_of
 
 HOUR: Final = 3_600
 DAY: Final = 86_400
 _TEN_YEARS: Final = 315_360_000
 """Templates make tokens of any lifetime; a bound beyond this is a mistake in units."""
+
+token_lifetime: Final = seconds_between(1, _TEN_YEARS)
+"""Reads the longest life of a token, in seconds."""
 
 _CERT: Final = "WICKETGATE_TLS_CERT_FILE"
 _KEY: Final = "WICKETGATE_TLS_KEY_FILE"
@@ -132,8 +135,8 @@ def rules(
         template_tokens=reader.flag("WICKETGATE_TEMPLATE_TOKENS"),
         pending_sessions=reader.flag("WICKETGATE_PENDING_SESSIONS"),
         impersonation=impersonation is Impersonation.ALLOW,
-        max_lifetime_seconds=reader.seconds(
-            "WICKETGATE_MAX_TOKEN_LIFETIME_SECONDS", 1, _TEN_YEARS
+        max_lifetime_seconds=reader.defaulted(
+            "WICKETGATE_MAX_TOKEN_LIFETIME_SECONDS", token_lifetime
         ),
         skew_seconds=reader.seconds("WICKETGATE_CLOCK_SKEW_SECONDS", 0, 300),
     )

@@ -85,13 +85,14 @@ async def limit_statements(
 
 @asynccontextmanager
 async def connected(
-    database_url: str, *, statement_seconds: float
+    database_url: str, *, statement_seconds: float, lock_seconds: float = 0
 ) -> AsyncIterator[AsyncConnection]:
     """Keep one connection open, in autocommit.
 
     Args:
         database_url: Where to.
         statement_seconds: How long one statement may take.
+        lock_seconds: For each lock that it waits for; 0 means no limit.
 
     Raises:
         ConfigurationError: `database_url` cannot be read.
@@ -101,7 +102,9 @@ async def connected(
     conninfo = conninfo_of(database_url)
     try:
         async with await AsyncConnection.connect(conninfo, autocommit=True) as connection:
-            await limit_statements(connection, seconds=statement_seconds)
+            await limit_statements(
+                connection, seconds=statement_seconds, lock_seconds=lock_seconds
+            )
             yield connection
     except psycopg.Error as error:
         raise database_fault(error) from error
