@@ -264,6 +264,25 @@ async def test_a_write_that_stalls_ends_the_turn_it_belongs_to() -> None:
     assert 0 < len(desk.asked) <= TURN_BYTES // 1_000 + 1
 
 
+async def test_a_last_turn_that_stalls_is_not_followed_by_more_reading() -> None:
+    desk = Desk()
+    write = desk.transport.write
+
+    def fills_up(data: bytes | bytearray | memoryview) -> None:
+        write(data)
+        if len(desk.asked) == 200:
+            desk.protocol.pause_writing()
+
+    desk.transport.write = fills_up  # type: ignore[method-assign] # a transport that is full
+    desk.protocol.data_received(questions(200))
+    await pass_turns()
+    was_paused = desk.transport.is_paused
+    desk.protocol.resume_writing()
+
+    assert len(desk.asked) == 200
+    assert (was_paused, desk.transport.is_paused) == (True, False)
+
+
 async def test_without_anything_held_reading_goes_on_at_once() -> None:
     desk = Desk()
 
