@@ -14,8 +14,20 @@ import pytest
 from certificates import Authority
 from fuzz.listening import ECHO, SLOW, LoopFactory, on_both_loops, serving
 from fuzz.raw import Raw
-from unit.grpc.peer import ACK, FIRST, headers, ping, story
+from unit.grpc.peer import (
+    ACK,
+    FIRST,
+    HELLO,
+    PREFACE,
+    ask,
+    headers,
+    ping,
+    settings,
+    story,
+    window_update,
+)
 from wicketgate.grpc.endpoint import TlsIdentity
+from wicketgate.grpc.frames import Setting
 from wicketgate.grpc.tls import FollowedContext
 
 CALLERS = 8
@@ -170,3 +182,36 @@ def test_a_handshake_that_comes_to_its_end_too_late(
     assert story(said)[-1] == "GOAWAY 0 NO_ERROR"
     # Those that were there before still have their time.
     assert others == ["PING ACK"]
+
+
+@on_both_loops
+def test_who_reads_slowly_gets_all_that_was_answered(
+    loop_factory: LoopFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The server waits for it, as long as its grace lasts, after its own last word.
+    """
+    monkeypatch.setattr("wicketgate.grpc.protocol.LINGER_SECONDS", 0.02)
+    monkeypatch.setattr("wicketgate.grpc.server.LEAVE_SECONDS", 0.02)
+    body = b"\0" + (15_000).to_bytes(4, "big") + bytes(15_000)
+    with serving(loop_factory=loop_factory) as served, Raw(served.address, hello=b"") as raw:
+        raw.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+        wide = settings((Setting.INITIAL_WINDOW_SIZE, 2**31 - 1))
+        raw.send(PREFACE, wide, HELLO[33:], window_update(0, 2**30), FIRST)
+        # More than fits into the buffers of the system, and less than what stops the reading.
+        sending = threading.Thread(
+            target=raw.send, args=[ask(number, body) for number in range(3, 1_203, 2)]
+        )
+        sending.start()
+        served.until(lambda: served.asked["echo"] > 200)
+        stopping = threading.Thread(target=served.stop, kwargs={"grace": 20})
+        stopping.start()
+        # Much longer than it would linger for somebody who is to blame.
+        time.sleep(0.3)
+        told = raw.to_the_end()
+        raw.socket.close()
+        sending.join()
+        stopping.join()
+
+    assert len([line for line in told if line.endswith(" END")]) == 1 + served.asked["echo"]
+    assert served.observed.faults == {"": 1}

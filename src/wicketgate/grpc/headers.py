@@ -52,7 +52,11 @@ class HeaderCache:
 
 
 class RequestBlocks:
-    """Decodes the header blocks of one connection."""
+    """Decodes the header blocks of one connection.
+
+    Attributes:
+        is_settled: The peer knows that the table is of size 0.
+    """
 
     def __init__(self, cache: HeaderCache, *, max_bytes: int) -> None:
         """Decode for a new connection.
@@ -65,7 +69,7 @@ class RequestBlocks:
         self._cache = cache
         self._max_bytes = max_bytes
         self._decoder: Decoder | None = Decoder(max_bytes)
-        self._is_settled = False
+        self.is_settled = False
         self._before = Known(b"", [])
         self._template: Template | None = None
         self._trust = 0
@@ -74,7 +78,7 @@ class RequestBlocks:
         """Take note that the peer knows that the table is of size 0."""
         if self._decoder is not None:
             self._decoder.max_allowed_table_size = 0
-            self._is_settled = True
+            self.is_settled = True
 
     def decode(self, block: bytes) -> Head:
         """Return what a request's block says.
@@ -113,7 +117,7 @@ class RequestBlocks:
         # hpack raises the others, too, for what is cut short; its messages quote the peer.
         except (HPACKError, IndexError, ValueError) as error:
             raise Fault(_BROKEN, type(error).__name__) from None
-        if self._is_settled and decoder.header_table_size == 0:
+        if self.is_settled and decoder.header_table_size == 0:
             # From here on a block carries no state.
             self._decoder = None
         return fields

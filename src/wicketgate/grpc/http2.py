@@ -117,8 +117,11 @@ class Connection:
         if self.fault is not None:
             return []
         self._patience.now = now
-        if not self._reader.is_greeted and now > self._began + self._limits.greeting_seconds:
-            self.give_up(ErrorCode.SETTINGS_TIMEOUT, "no SETTINGS came")
+        if now > self._began + self._limits.greeting_seconds and not self._blocks.is_settled:
+            # Until then its blocks take hpack ten times as long.
+            self.give_up(
+                ErrorCode.SETTINGS_TIMEOUT, "SETTINGS did not come, or no acknowledgement"
+            )
         if self._reader.waits_since(now - self._limits.stream_seconds):
             self.give_up(ErrorCode.ENHANCE_YOUR_CALM, "a header block did not end")
         try:

@@ -36,7 +36,8 @@ class Limits:
         glitches_per_second: ... and lasting, on top of those that belong to requests.
         pending_bytes: Answers that the peer's flow control holds back. Any more are not
             given, their streams are reset instead.
-        greeting_seconds: From the connection to the peer's first SETTINGS.
+        greeting_seconds: From the connection to the peer's first SETTINGS, and to its
+            acknowledgement of ours.
         stream_seconds: From a stream's HEADERS to the last of its answer, so that
             nothing is held for a peer that neither finishes asking nor takes the answer.
     """

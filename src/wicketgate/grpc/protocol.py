@@ -20,9 +20,10 @@ from wicketgate.grpc.service import Method
 
 WRITE_BUFFER_BYTES: Final = 1024 * 1024
 """Unread answers beyond this stop the reading: whoever does not read cannot ask."""
-TURN_BYTES: Final = 131_072
-"""What is taken from one connection before the others have their turn: some
-milliseconds of work. An event loop may hand over twice as much."""
+TURN_BYTES: Final = 98_304
+"""What is taken from one connection before the others have their turn: forty Checks, or a
+millisecond. The shortest requests that there can be make it fifty times as long. An event
+loop may hand over 256 KiB."""
 SILENCE_SECONDS: Final = 60.0
 """After this the peer is asked for a sign of life; half-open connections give none."""
 PATIENCE_SECONDS: Final = 20.0
@@ -260,7 +261,18 @@ class WireProtocol(asyncio.Protocol):
                 transport.write_eof()
         else:
             transport.close()
-        self._loop.call_later(LINGER_SECONDS, transport.abort)
+        patience = LINGER_SECONDS if self._connection.fault else PATIENCE_SECONDS
+        self._loop.call_later(LINGER_SECONDS, self._linger, self._loop.time() + patience)
+
+    def _linger(self, until: float) -> None:
+        """Abort; but who only was told to leave may still take the answers it was promised."""
+        transport = self._transport
+        if transport is None:
+            return
+        if transport.get_write_buffer_size() and self._loop.time() < until:
+            self._loop.call_later(LINGER_SECONDS, self._linger, until)
+        else:
+            transport.abort()
 
     def _pause_reading(self) -> None:
         if self._transport is not None and self._transport.is_reading():

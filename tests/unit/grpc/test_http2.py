@@ -384,12 +384,22 @@ def test_a_peer_that_says_nothing_is_given_up() -> None:
     assert story(connection.data_to_send()) == ["GOAWAY 0 SETTINGS_TIMEOUT"]
 
 
-def test_a_peer_that_said_hello_is_not() -> None:
-    peer = Peer(hello=PREFACE + settings())
+@pytest.mark.parametrize(
+    ("hello", "fault"),
+    [(PREFACE + settings(), "SETTINGS_TIMEOUT"), (HELLO, "")],
+    ids=["no acknowledgement", "all of it"],
+)
+def test_hello_is_over_when_it_is_acknowledged(hello: bytes, fault: str) -> None:
+    """
+    Until then its header blocks use a table, and cost ten times as much (RFC 9113 6.5.3).
+    """
+    peer = Peer(hello=hello, limits=Limits(greeting_seconds=10))
 
-    peer.connection.tick(1e9)
+    peer.take(peer.connection.tick(10.0))
+    in_time = peer.fault
+    peer.take(peer.connection.tick(10.1))
 
-    assert peer.fault == ""
+    assert (in_time, peer.fault) == ("", fault)
 
 
 def test_a_stream_has_an_end() -> None:
