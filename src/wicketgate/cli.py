@@ -16,6 +16,15 @@ from wicketgate import __version__
 from wicketgate.app.rulebook import check_rules
 from wicketgate.errors import ConfigurationError, WicketgateError
 from wicketgate.policy_cli import add_policy
+from wicketgate.revocation_cli import (
+    REVOCATIONS,
+    REVOKE,
+    add_revocations,
+    add_revoke,
+    run_lift,
+    run_list,
+    run_revoke,
+)
 from wicketgate.settings import (
     MigrateSettings,
     Process,
@@ -149,6 +158,17 @@ def _parser() -> argparse.ArgumentParser:
         help="refuse to delete more of the users than this (default: 10)",
     )
     sync.set_defaults(run=_sync)
+    revoke = _process(
+        commands.add_parser,
+        Process.REVOKE,
+        "refuse the tokens of a user or a session, now",
+        REVOKE,
+    )
+    add_revoke(revoke)
+    revocations = _process(
+        commands.add_parser, Process.REVOCATIONS, "list and lift what is revoked", REVOCATIONS
+    )
+    add_revocations(revocations)
     add_policy(commands.add_parser)
     add_service_token(commands.add_parser)
     local = commands.add_parser(
@@ -329,7 +349,10 @@ def _event(parsed: argparse.Namespace) -> int:
     return asyncio.run(send_event(wish, say=print))
 
 
-_READ_SETTINGS: Final = (_authz, _webhooks, _migrate, _sync, _local)
+_READ_SETTINGS: Final = (
+    *(_authz, _webhooks, _migrate, _sync, _local),
+    *(run_revoke, run_list, run_lift),
+)
 """Commands whose mistakes are mostly in their settings."""
 
 

@@ -34,6 +34,7 @@ RANK: Final = {
     "tools": 4,
     "local": 5,
     "policy_cli": 5,
+    "revocation_cli": 5,
     "cli": 6,
     "__main__": 7,
 }
