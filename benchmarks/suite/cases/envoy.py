@@ -25,7 +25,7 @@ from suite.servers.process import GateOptions, Server, answering, gate
 from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import Client
 from wicketgate.local.envoy import EnvoyProcess, find_envoy
-from wicketgate.local.ports import free_ports
+from wicketgate.local.ports import held_ports
 
 TITLE = "through Envoy, HTTP/1.1"
 CONNECTIONS: Final = (2, 32)
@@ -72,7 +72,7 @@ class Case:
             JWT_CACHED: jwt_authn(clerk, is_cached=True),
             **{name: ext_authz(cluster) for name, cluster in clusters.items()},
         }
-        admin, *ports = free_ports(1 + len(filters))
+        admin, *ports = self._stack.enter_context(held_ports(1 + len(filters)))
         listening = dict(zip(filters, ports, strict=True))
         config = bootstrap(
             {

@@ -8,7 +8,7 @@ the page cache, as they are when a container is started again.
 import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import product
 from typing import Final
 
@@ -24,7 +24,7 @@ from suite.servers.process import GateOptions, gate
 from suite.statistic import Spread
 from wicketgate.adapters.envoy import SERVICE
 from wicketgate.adapters.jwks_file import KeyFile
-from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 
 TITLE = "start, from exec to SERVING"
 TRANSPORTS: Final = ("wire", "grpcio")
@@ -42,8 +42,9 @@ async def run(bench: Bench) -> list[Row]:
         VoidError: a gate did not come to serve, or answered wrongly when it did.
     """
     found: dict[str, list[tuple[float, float, float]]] = {}
-    async with _clerk_that_is_silent() as silent:
-        (closed,) = free_ports(1)
+    async with AsyncExitStack() as stack:
+        silent = await stack.enter_async_context(_clerk_that_is_silent())
+        (closed,) = stack.enter_context(held_ports(1))
         sources = {
             PEM: {},
             REFUSED: _keys_on_disk(bench, f"http://{LOOPBACK}:{closed}/jwks"),

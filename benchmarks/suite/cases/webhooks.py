@@ -25,7 +25,7 @@ from suite.servers.process import Server, started
 from suite.statistic import Spread
 from suite.upserts import upsert_rows
 from wicketgate.adapters.migrations import migrate
-from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.postgres import EmbeddedPostgres
 from wicketgate.local.webhook_stack import clean_environment
 
@@ -131,23 +131,23 @@ async def _require_rows(database_url: str, table: str, expected: int) -> None:
 
 @asynccontextmanager
 async def _product(database_url: str) -> AsyncIterator[Server]:
-    port, admin = free_ports(2)
-    variables = {
-        **clean_environment(),
-        "DATABASE_URL": database_url,
-        "CLERK_WEBHOOK_SIGNING_SECRET": SECRET,
-        "WICKETGATE_WEBHOOKS_ADDRESS": f"{LOOPBACK}:{port}",
-        "WICKETGATE_WEBHOOKS_ADMIN_ADDRESS": f"{LOOPBACK}:{admin}",
-        "WICKETGATE_DRAIN_SECONDS": "0",
-    }
-    async with started(port, "-m", "wicketgate", "webhooks", variables=variables) as process:
-        yield Server(port, process.pid, admin)
+    with held_ports(2) as (port, admin):
+        variables = {
+            **clean_environment(),
+            "DATABASE_URL": database_url,
+            "CLERK_WEBHOOK_SIGNING_SECRET": SECRET,
+            "WICKETGATE_WEBHOOKS_ADDRESS": f"{LOOPBACK}:{port}",
+            "WICKETGATE_WEBHOOKS_ADMIN_ADDRESS": f"{LOOPBACK}:{admin}",
+            "WICKETGATE_DRAIN_SECONDS": "0",
+        }
+        async with started(port, "-m", "wicketgate", "webhooks", variables=variables) as process:
+            yield Server(port, process.pid, admin)
 
 
 @asynccontextmanager
 async def _bare(database_url: str) -> AsyncIterator[Server]:
-    (port,) = free_ports(1)
-    variables = os.environ | {"PYTHONPATH": str(BENCHMARKS)}
-    command = ("-m", "suite.servers.receiver", str(port), SECRET, database_url)
-    async with started(port, *command, variables=variables) as process:
-        yield Server(port, process.pid)
+    with held_ports(1) as (port,):
+        variables = os.environ | {"PYTHONPATH": str(BENCHMARKS)}
+        command = ("-m", "suite.servers.receiver", str(port), SECRET, database_url)
+        async with started(port, *command, variables=variables) as process:
+            yield Server(port, process.pid)

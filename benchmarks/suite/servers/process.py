@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 from suite.load.generator import BENCHMARKS, VoidError
 from wicketgate.local.clerk_instance import ClerkInstance
-from wicketgate.local.ports import LOOPBACK, free_ports
+from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.webhook_stack import clean_environment
 
 START_SECONDS = 30.0
@@ -80,10 +80,10 @@ async def gate(clerk: ClerkInstance, options: GateOptions) -> AsyncIterator[Serv
     Raises:
         VoidError: it does not listen.
     """
-    port, admin = free_ports(2)
-    variables = gate_environment(clerk, options, port=port, admin=admin)
-    async with started(port, "-m", "wicketgate", "authz", variables=variables) as process:
-        yield Server(port, process.pid, admin)
+    with held_ports(2) as (port, admin):
+        variables = gate_environment(clerk, options, port=port, admin=admin)
+        async with started(port, "-m", "wicketgate", "authz", variables=variables) as process:
+            yield Server(port, process.pid, admin)
 
 
 @asynccontextmanager
@@ -93,11 +93,11 @@ async def answering(module: str, answer: bytes) -> AsyncIterator[Server]:
     Raises:
         VoidError: it does not listen.
     """
-    (port,) = free_ports(1)
     variables = os.environ | {"PYTHONPATH": str(BENCHMARKS)}
-    command = ("-m", f"suite.servers.{module}", str(port), answer.hex())
-    async with started(port, *command, variables=variables) as process:
-        yield Server(port, process.pid)
+    with held_ports(1) as (port,):
+        command = ("-m", f"suite.servers.{module}", str(port), answer.hex())
+        async with started(port, *command, variables=variables) as process:
+            yield Server(port, process.pid)
 
 
 @asynccontextmanager
