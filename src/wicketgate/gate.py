@@ -140,7 +140,7 @@ class Gate:
             decision = self._decide(request)
             if isinstance(decision, NeedKey):
                 return self._check_again(request, decision, started)
-            meeting = self._meet(decision)
+            meeting = None if self.users is None else _met(self.users, decision)
             if meeting is not None:
                 return self._answer_after(meeting, request, started)
             return self._answer(decision, request, started)
@@ -157,18 +157,12 @@ class Gate:
             decision = self._decide(request)
             if isinstance(decision, NeedKey):
                 decision = decision.if_current if is_current else decision.if_stale
-            meeting = self._meet(decision)
+            meeting = None if self.users is None else _met(self.users, decision)
             if meeting is not None:
                 return await self._answer_after(meeting, request, started)
             return self._answer(decision, request, started)
         except Exception as error:  # noqa: BLE001 - as above
             return self._fail(error, request, started)
-
-    def _meet(self, verdict: Verdict) -> Callable[[], Awaitable[None]] | None:
-        if self.users is None or not isinstance(verdict, Allow):
-            return None
-        principal = verdict.principal
-        return self.users.meet(principal.claims.user_id) if isinstance(principal, User) else None
 
     async def _answer_after(
         self, meeting: Callable[[], Awaitable[None]], request: HttpRequest, started: float
@@ -183,12 +177,6 @@ class Gate:
             return self._answer(decision, request, started)
         except Exception as error:  # noqa: BLE001 - as above
             return self._fail(error, request, started)
-
-    def _local_id(self, verdict: Verdict) -> str:
-        if self.users is None or not isinstance(verdict, Allow):
-            return ""
-        principal = verdict.principal
-        return self.users.local_id(principal.claims.user_id) if isinstance(principal, User) else ""
 
     def _decide(self, request: HttpRequest) -> Decision:
         rulebook = self.rulebook
@@ -212,8 +200,9 @@ class Gate:
         answer = self._responses.serialise(
             verdict,
             decision_id=decision_id,
-            is_grpc=request is not None and request.is_grpc,
-            local_id=self._local_id(verdict),
+            # Who is let in gets no body, in whatever language.
+            is_grpc=isinstance(verdict, Deny) and request is not None and request.is_grpc,
+            local_id="" if self.users is None else _local_id(self.users, verdict),
         )
         # A full disk or a closed pipe must not close the mesh. To suppress() takes 0.5 µs.
         try:
@@ -236,6 +225,22 @@ class Gate:
         if self._replays is None or request is None or not self._replays():
             return None
         return make_replay(verdict, request, self.rulebook.claims)
+
+
+def _met(users: Users, verdict: Verdict) -> Callable[[], Awaitable[None]] | None:
+    user_id = _user_let_in(verdict)
+    return None if user_id is None else users.meet(user_id)
+
+
+def _local_id(users: Users, verdict: Verdict) -> str:
+    user_id = _user_let_in(verdict)
+    return "" if user_id is None else users.local_id(user_id)
+
+
+def _user_let_in(verdict: Verdict) -> UserId | None:
+    if isinstance(verdict, Allow) and isinstance(verdict.principal, User):
+        return verdict.principal.claims.user_id
+    return None
 
 
 def _broken(error: Exception) -> Deny:
