@@ -35,12 +35,6 @@ def held_ports(count: int) -> Iterator[tuple[int, ...]]:
         yield ports
 
 
-def free_ports(count: int) -> tuple[int, ...]:
-    """Return `count` different TCP ports that were free a moment ago."""
-    with held_ports(count) as ports:
-        return ports
-
-
 def port_of(bound: object) -> int:
     """Return the port of an address as `asyncio` and aiohttp report it."""
     if isinstance(bound, tuple) and len(bound) > 1 and isinstance(bound[1], int):
