@@ -162,13 +162,14 @@ async def test_a_url_that_libpq_cannot_read_exits_2() -> None:
     assert PASSWORD not in said
 
 
-@pytest.mark.parametrize("command", ["webhooks", "migrate", "authz"])
+@pytest.mark.parametrize("command", ["webhooks", "migrate", "authz", "revoke"])
 async def test_help_lists_what_the_command_reads_and_nothing_else(command: str) -> None:
     process = await spawn(surroundings(), command, "--help")
     said, _ = await asyncio.wait_for(process.communicate(), 20)
 
     assert process.returncode == 0
-    assert (b"DATABASE_URL" in said) is (command != "authz")
+    assert b"DATABASE_URL" in said
+    assert (b"WICKETGATE_MAX_TOKEN_LIFETIME_SECONDS" in said) is (command in {"migrate", "authz"})
     assert (b"CLERK_WEBHOOK_SIGNING_SECRET" in said) is (command == "webhooks")
     assert (b"CLERK_PUBLISHABLE_KEY" in said) is (command == "authz")
 
