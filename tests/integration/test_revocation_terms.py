@@ -1,7 +1,9 @@
 """Revocations last as long as the tokens that they are about, and migrate is told how long."""
 
+import asyncio
 from datetime import timedelta
 
+import psycopg
 import pytest
 
 from database import Database, Row
@@ -108,3 +110,18 @@ async def test_a_longer_life_prolongs_what_is_there_and_a_shorter_one_cuts_nothi
 
     await keep_token_life(database.url, seconds=60)
     assert lives(database) == prolonged
+
+
+async def test_whoever_revokes_meanwhile_is_not_left_with_the_old_life(database: Database) -> None:
+    await keep_token_life(database.url, seconds=60)
+    waiting = "SELECT FROM pg_locks WHERE NOT granted AND mode = 'ShareRowExclusiveLock'"
+    with psycopg.connect(database.url) as connection:
+        connection.execute(REVOKE.encode(), ["sess_1", "5 minutes"])
+        keeping = asyncio.create_task(keep_token_life(database.url, seconds=7_200))
+        async with asyncio.timeout(10):
+            while not database.rows(waiting):
+                assert not keeping.done()
+                await asyncio.sleep(0.01)
+    await keeping
+
+    assert lives(database) == [{"id": "sess_1", "life": timedelta(hours=2) + MARGIN}]

@@ -100,9 +100,13 @@ async def keep_token_life(
     checked_schema(schema)
     values = {"seconds": seconds}
     async with (
-        connected(database_url, statement_seconds=STATEMENT_SECONDS) as connection,
+        connected(
+            database_url, statement_seconds=STATEMENT_SECONDS, lock_seconds=LOCK_SECONDS
+        ) as connection,
         connection.transaction(),
     ):
+        # Whoever revokes meanwhile has read the old life, or waits for the new one.
+        await connection.execute(query("lock_revocations", schema))
         cursor = await connection.execute(query("set_token_life", schema), values)
         if cursor.rowcount:
             await connection.execute(query("prolong_revocations", schema))

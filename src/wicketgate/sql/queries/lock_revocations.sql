@@ -1,0 +1,1 @@
+LOCK TABLE {schema}.revocations IN SHARE ROW EXCLUSIVE MODE
