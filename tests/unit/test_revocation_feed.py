@@ -439,6 +439,25 @@ async def test_what_was_told_or_matters_no_more_was_not_missed(
     assert not [each for each in world.told if each[:1] == ("deaf",)]  # type: ignore[index]
 
 
+async def test_what_a_new_connection_has_loaded_need_not_be_told() -> None:
+    world = World(changes=[row()], steps=[later(30), loss, silence])
+
+    followed = await followed_in(world)
+
+    assert followed.feed.is_well
+
+
+async def test_after_a_load_there_is_nothing_to_look_for_yet() -> None:
+    def lose(link: FakeLink) -> None:
+        world.now += 30
+        loss(link)
+
+    world = World(steps=[lose, silence])
+    await followed_in(world)
+
+    assert world.calls[3:] == ["listen", "beat", "load", "beat"]
+
+
 async def test_what_cannot_be_read_is_answered_by_loading_all() -> None:
     world = World()
 

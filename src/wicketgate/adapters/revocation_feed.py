@@ -46,7 +46,7 @@ class Link(Protocol):
         """Return for how long a token's revocation is kept, in seconds."""
 
     def revocations(self) -> AsyncIterator[Sequence[Revocation]]:
-        """Yield all that count."""
+        """Yield all that are not over; what was lifted may be among them."""
 
     def changes_since(self, moment: datetime) -> AsyncIterator[Sequence[Revocation]]:
         """Yield all that may have changed since the database's time `moment`."""

@@ -71,7 +71,7 @@ class RevocationLink:
         return float(seconds)
 
     async def revocations(self) -> AsyncIterator[Sequence[Revocation]]:
-        """Yield all revocations that count, in pages.
+        """Yield all revocations that are not over, in pages, those that were lifted among them.
 
         It is no snapshot: a row that changes meanwhile is there as it was or as it
         became, and its change is told.
@@ -79,7 +79,7 @@ class RevocationLink:
         text = query("revocations_page", self._schema)
         last: Mapping[str, object] = {"kind": "", "id": ""}
         while rows := await self._page(text, last):
-            yield [Revocation(Kind(row[0]), row[1], row[2], row[3]) for row in rows]
+            yield [Revocation(Kind(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
             last = {"kind": rows[-1][0], "id": rows[-1][1]}
 
     async def changes_since(self, moment: datetime) -> AsyncIterator[Sequence[Revocation]]:
