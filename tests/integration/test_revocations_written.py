@@ -480,6 +480,20 @@ async def test_a_ban_later_than_the_operator_s_moment_moves_it(
     assert (row["source"], row["reason"]) == ("operator", "stolen")
 
 
+async def test_an_operator_makes_nothing_less_strict(
+    database: Database, store: PostgresStore
+) -> None:
+    """
+    Clerk's clock is ahead of ours, and its moment is the later one.
+    """
+    await store.apply(updated(at=NOW + 360_000, banned=True))
+    by_operator(database)
+
+    (row,) = in_force(database)
+    assert row["revoked_at"].timestamp() == seconds(NOW) + 360
+    assert (row["source"], row["reason"]) == ("operator", "stolen")
+
+
 @pytest.mark.parametrize("ending", ["lifted_at = now()", "expires_at = now()"])
 async def test_an_operator_s_row_that_is_over_has_no_say(
     database: Database, store: PostgresStore, ending: str
