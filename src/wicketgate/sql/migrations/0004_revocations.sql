@@ -123,60 +123,53 @@ LANGUAGE sql IMMUTABLE AS $$
     END
 $$;
 
-CREATE FUNCTION {schema}.revoke_user() RETURNS trigger LANGUAGE plpgsql AS $$
+-- Each newer word revokes, and not only the first: between two of them there may have been
+-- one that readmitted the user, and that comes too late.
+CREATE FUNCTION {schema}.follow_user() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
-    -- Clerk's clock says when. Whoever changes a row by hand says nothing.
+    why text := {schema}.revocation_reason(NEW);
+    -- Clerk's clock says when.
     told_at timestamptz := greatest(NEW.clerk_updated_at, NEW.event_at, NEW.deleted_at);
 BEGIN
-    IF told_at = 'epoch' THEN
-        told_at := now();
-    ELSIF TG_OP = 'UPDATE' THEN
+    IF why IS NULL THEN
+        UPDATE {schema}.revocations SET lifted_at = now(), changed_at = clock_timestamp()
+        WHERE kind = 'user' AND id = NEW.clerk_user_id AND source = 'clerk'
+            AND lifted_at IS NULL AND expires_at > now();
+        RETURN NULL;
+    END IF;
+    IF TG_OP = 'UPDATE' THEN
         IF (NEW.clerk_updated_at, NEW.event_at) = (OLD.clerk_updated_at, OLD.event_at) THEN
-            told_at := now();
+            -- Changed by hand, which says nothing of when.
+            told_at := 'epoch';
+            IF NOT (
+                NEW.banned > OLD.banned
+                OR NEW.locked > OLD.locked
+                OR NEW.deprovisioned > OLD.deprovisioned
+                OR (NEW.deleted_at IS NOT NULL) > (OLD.deleted_at IS NOT NULL)
+            ) THEN
+                RETURN NULL;
+            END IF;
         END IF;
     END IF;
-    PERFORM {schema}.revoke(
-        'user', NEW.clerk_user_id, told_at, {schema}.revocation_reason(NEW), 'clerk'
-    );
+    IF told_at = 'epoch' THEN
+        told_at := now();
+    END IF;
+    PERFORM {schema}.revoke('user', NEW.clerk_user_id, told_at, why, 'clerk');
     RETURN NULL;
 END
 $$;
 
-CREATE FUNCTION {schema}.readmit_user() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    UPDATE {schema}.revocations SET lifted_at = now(), changed_at = clock_timestamp()
-    WHERE kind = 'user' AND id = NEW.clerk_user_id AND source = 'clerk'
-        AND lifted_at IS NULL AND expires_at > now();
-    RETURN NULL;
-END
-$$;
+-- Short conditions: Postgres reads them anew for each statement, also when nobody is refused.
+CREATE TRIGGER users_follow_new AFTER INSERT ON {schema}.users FOR EACH ROW
+    WHEN (NEW.banned OR NEW.locked OR NEW.deprovisioned OR NEW.deleted_at IS NOT NULL)
+    EXECUTE FUNCTION {schema}.follow_user();
 
-CREATE TRIGGER users_revoke_new AFTER INSERT ON {schema}.users FOR EACH ROW
-    WHEN (NEW.deleted_at IS NOT NULL OR NEW.banned OR NEW.locked OR NEW.deprovisioned)
-    EXECUTE FUNCTION {schema}.revoke_user();
-
--- Each newer word, and not only the first: between two of them there may have been one that
--- readmitted the user, and that comes too late.
-CREATE TRIGGER users_revoke AFTER UPDATE ON {schema}.users FOR EACH ROW
+CREATE TRIGGER users_follow AFTER UPDATE ON {schema}.users FOR EACH ROW
     WHEN (
-        (NEW.deleted_at IS NOT NULL OR NEW.banned OR NEW.locked OR NEW.deprovisioned)
-        AND (
-            (NEW.clerk_updated_at, NEW.event_at) <> (OLD.clerk_updated_at, OLD.event_at)
-            OR (NEW.deleted_at IS NOT NULL AND OLD.deleted_at IS NULL)
-            OR NEW.banned > OLD.banned
-            OR NEW.locked > OLD.locked
-            OR NEW.deprovisioned > OLD.deprovisioned
-        )
+        NEW.banned OR NEW.locked OR NEW.deprovisioned OR NEW.deleted_at IS NOT NULL
+        OR OLD.banned OR OLD.locked OR OLD.deprovisioned
     )
-    EXECUTE FUNCTION {schema}.revoke_user();
-
-CREATE TRIGGER users_readmit AFTER UPDATE ON {schema}.users FOR EACH ROW
-    WHEN (
-        NEW.deleted_at IS NULL
-        AND (OLD.banned OR OLD.locked OR OLD.deprovisioned)
-        AND NOT (NEW.banned OR NEW.locked OR NEW.deprovisioned)
-    )
-    EXECUTE FUNCTION {schema}.readmit_user();
+    EXECUTE FUNCTION {schema}.follow_user();
 
 -- Whose tokens may still be valid, of those who were refused before this step.
 SELECT {schema}.revoke(
