@@ -48,6 +48,7 @@ class Running:
     checks: str = ""
     admin: str = ""
     lines: asyncio.Queue[dict[str, object] | None] = field(default_factory=asyncio.Queue)
+    passed: list[dict[str, object]] = field(default_factory=list)
 
     async def read(self) -> None:
         """Read the log until the process ends."""
@@ -56,9 +57,17 @@ class Running:
             self.lines.put_nowait(json.loads(line))
         self.lines.put_nowait(None)
 
+    async def event(self, name: str) -> dict[str, object]:
+        """Return the first log line about `name`, however long ago it was."""
+        for line in self.passed:
+            if line["event"] == name:
+                return line
+        return await self.next_event(name)
+
     async def next_event(self, name: str) -> dict[str, object]:
         """Return the next log line about `name`."""
         while (line := await self.lines.get()) is not None:
+            self.passed.append(line)
             if line["event"] == name:
                 return line
         pytest.fail(f"the process ended without saying {name!r}")

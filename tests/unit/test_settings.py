@@ -1473,6 +1473,15 @@ def test_revocations_are_read_where_they_were_said_to_be(
     assert expected == read(**changes).revocations
 
 
+def test_the_url_may_come_from_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "url"
+    file.write_text(f"{OTHER_DATABASE_URL}\n")
+    settings = read(DATABASE_URL=DATABASE_URL, WICKETGATE_REVOCATION_DATABASE_URL_FILE=str(file))
+
+    assert settings.revocations == revocation_settings(OTHER_DATABASE_URL)
+    assert "hunter2" not in repr(settings)
+
+
 @pytest.mark.parametrize(
     ("changes", "complaint"),
     [

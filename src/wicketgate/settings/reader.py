@@ -114,8 +114,9 @@ class EnvironReader:
         """
         # The processes often share one environment, and so the settings of all are known.
         known = [name for name in BY_NAME if name.startswith(PREFIX)]
+        twins = {each.file_name for each in BY_NAME.values() if each.secret}
         for name in sorted(self._texts):
-            if name.startswith(PREFIX) and name not in {*known, *FOREIGN}:
+            if name.startswith(PREFIX) and name not in {*known, *twins, *FOREIGN}:
                 if _is_service_link(name, self.text(name)):
                     continue
                 self._mistakes.append(_unknown(name, known))
