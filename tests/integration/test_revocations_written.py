@@ -389,12 +389,15 @@ async def test_a_clock_far_ahead_refuses_ten_minutes_of_tokens_to_come_at_most(
     assert timedelta(minutes=9) < row["ahead"] <= MARGIN
 
 
-async def test_a_ban_by_hand_counts_from_now(database: Database, store: PostgresStore) -> None:
+@pytest.mark.parametrize("change", [*(f"{flag} = true" for flag in GOOD), "deleted_at = now()"])
+async def test_a_ban_by_hand_counts_from_now(
+    database: Database, store: PostgresStore, change: str
+) -> None:
     """
     The row's own times are Clerk's, of long ago.
     """
     await store.apply(updated(at=NOW - 10**9))
-    database.rows(BAN)
+    database.rows(f"UPDATE wicketgate.users SET {change}")  # noqa: S608 - ours
 
     (row,) = in_force(database)
     assert row["revoked_at"].timestamp() > seconds(NOW)

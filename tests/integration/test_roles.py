@@ -145,7 +145,7 @@ def test_the_gate_s_role_reads_revocations_and_adds_users_by_their_id(guarded: D
     assert met["deleted_at"] is None
     assert is_allowed(login, "LISTEN wicketgate_revocations")
     for statement in (
-        "INSERT INTO wicketgate.users (clerk_user_id, banned) VALUES ('user_2', true)",
+        "INSERT INTO wicketgate.users (clerk_user_id, username) VALUES ('user_2', 'mine')",
         "UPDATE wicketgate.users SET clerk_user_id = 'user_2'",
         "SELECT primary_email FROM wicketgate.users",
         "SELECT wicketgate.revoke('user', 'user_1', now(), 'mine', 'operator')",
