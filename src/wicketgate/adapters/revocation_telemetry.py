@@ -28,16 +28,24 @@ class RevocationTelemetry:
             for change in CHANGES:
                 self._changes.labels(kind, change)
         self._connections = _counter(
-            registry, "connections", "Connections over which all revocations were loaded."
+            registry,
+            "wicketgate_revocation_connections",
+            "Connections over which all revocations were loaded.",
         )
         self._reloads = _counter(
-            registry, "reloads", "Loads over a connection that was open already."
+            registry,
+            "wicketgate_revocation_reloads",
+            "Loads over a connection that was open already.",
         )
         self._malformed = _counter(
-            registry, "malformed_notices", "Notices that could not be read; a load answers them."
+            registry,
+            "wicketgate_revocation_malformed_notices",
+            "Notices that could not be read; a load answers them.",
         )
         self._missed = _counter(
-            registry, "missed_notices", "Changes that were found and that nobody had told."
+            registry,
+            "wicketgate_revocation_missed_notices",
+            "Changes that were found and that nobody had told.",
         )
         self._is_lost = False
         self._is_deaf = False
@@ -104,4 +112,4 @@ class RevocationTelemetry:
 
 
 def _counter(registry: CollectorRegistry, name: str, meaning: str) -> Counter:
-    return Counter(f"wicketgate_revocation_{name}", meaning, registry=registry)
+    return Counter(name, meaning, registry=registry)

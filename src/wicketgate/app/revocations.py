@@ -132,12 +132,16 @@ def _watch(instruments: Instruments, revocations: RevocationSet, feed: Revocatio
         "Seconds since it was last certain that no revocation was missed.",
         lambda: feed.stale_seconds,
     )
-    for kind in Kind:
-        instruments.watch(
-            f"wicketgate_revoked_{kind}s",
-            f"Revocations of {kind}s in force.",
-            partial(_count, revocations, kind),
-        )
+    instruments.watch(
+        "wicketgate_revoked_users",
+        "Revocations of users in force.",
+        partial(_count, revocations, Kind.USER),
+    )
+    instruments.watch(
+        "wicketgate_revoked_sessions",
+        "Revocations of sessions in force.",
+        partial(_count, revocations, Kind.SESSION),
+    )
 
 
 def _count(revocations: RevocationSet, kind: Kind) -> float:
