@@ -10,6 +10,7 @@ Source: ``envoy.service.auth.v3.CheckRequest`` and ``CheckResponse``;
 """
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Final, assert_never
 
@@ -27,9 +28,10 @@ from wicketgate._gen.ext_authz_pb2 import (
     Status,
 )
 from wicketgate.core.answer import UNAVAILABLE, answer_to
+from wicketgate.core.claims import UserId
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.policy.rule import Rule
-from wicketgate.core.prepared import PreparedAnswers
+from wicketgate.core.prepared import Blanks, PreparedAnswers
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.verdict import (
@@ -124,51 +126,51 @@ class Responses:
                 assert_never(verdict)
 
     def _allow(self, allow: Allow, decision_id: str, local_id: str) -> bytes:
+        principal, rule = allow.principal, allow.rule
+        if isinstance(principal, User):
+            kind: Principal | None = None
+            blanks = Blanks(decision_id, principal.claims.user_id, local_id)
+        else:
+            kind, blanks = principal, Blanks(decision_id)
         if allow.cookie is not None:
             # As many answers as there are cookies; nobody would ask for one again.
-            return self._allowed(allow, local_id, decision_id)
-        principal, rule = allow.principal, allow.rule
+            return self._allowed(allow, blanks)
         key = (
-            principal.claims.user_id if isinstance(principal, User) else principal,
+            kind,
             id(rule),
             allow.carries_service_token,
             allow.set_headers,
             allow.removed_headers,
-            local_id,
         )
-        known = self._prepared.find(key, decision_id)
+        known = self._prepared.find(key, blanks)
         if known is not None:
             return known
-        make = partial(self._allowed, allow, local_id)
-        return self._prepared.keep(key, make, decision_id, pinned=rule)
+        return self._prepared.keep(key, partial(self._allowed, allow), blanks, pinned=rule)
 
     def _deny(self, deny: Deny, decision_id: str, *, is_grpc: bool) -> bytes:
         principal, rule = deny.principal, deny.rule
-        key = (
-            principal.claims.user_id if isinstance(principal, User) else None,
-            id(rule),
-            deny.reason,
-            is_grpc,
-        )
-        known = self._prepared.find(key, decision_id)
+        user_id = principal.claims.user_id if isinstance(principal, User) else ""
+        blanks = Blanks(decision_id, user_id)
+        key = (id(rule), deny.reason, is_grpc)
+        known = self._prepared.find(key, blanks)
         if known is not None:
             return known
         make = partial(self._denied, deny, is_grpc=is_grpc)
-        return self._prepared.keep(key, make, decision_id, pinned=rule)
+        return self._prepared.keep(key, make, blanks, pinned=rule)
 
-    def _allowed(self, allow: Allow, local_id: str, decision_id: str) -> bytes:
-        plan = self._identity.plan(allow, local_id=local_id)
+    def _allowed(self, allow: Allow, blanks: Blanks) -> bytes:
+        plan = self._identity.plan(_named(allow, blanks.user_id), local_id=blanks.local_id)
         return CheckResponse(
             status=Status(code=_OK),
             ok_response=OkHttpResponse(headers=_options(plan.set), headers_to_remove=plan.remove),
-            dynamic_metadata=_metadata("allowed", allow.rule, allow.principal, decision_id),
-        ).SerializeToString()
+            dynamic_metadata=_metadata("allowed", allow.rule, blanks),
+        ).SerializeToString(deterministic=True)
 
-    def _denied(self, deny: Deny, decision_id: str, *, is_grpc: bool) -> bytes:
-        answer = answer_to(deny.reason, decision_id=decision_id, is_grpc=is_grpc)
+    def _denied(self, deny: Deny, blanks: Blanks, *, is_grpc: bool) -> bytes:
+        answer = answer_to(deny.reason, decision_id=blanks.decision_id, is_grpc=is_grpc)
         response = CheckResponse(
             status=Status(code=_CODES.get(answer.status, _PERMISSION_DENIED), message=deny.reason),
-            dynamic_metadata=_metadata(deny.reason, deny.rule, deny.principal, decision_id),
+            dynamic_metadata=_metadata(deny.reason, deny.rule, blanks),
         )
         denied = DeniedHttpResponse(
             status=HttpStatus(code=answer.status),
@@ -179,7 +181,15 @@ class Responses:
             response.error_response.CopyFrom(denied)
         else:
             response.denied_response.CopyFrom(denied)
-        return response.SerializeToString()
+        return response.SerializeToString(deterministic=True)
+
+
+def _named(allow: Allow, user_id: str) -> Allow:
+    """Return `allow` for another user."""
+    if not isinstance(allow.principal, User):
+        return allow
+    claims = replace(allow.principal.claims, user_id=UserId(user_id))
+    return replace(allow, principal=User(claims))
 
 
 def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
@@ -191,15 +201,13 @@ def _options(headers: Iterable[tuple[str, str]]) -> list[HeaderValueOption]:
     ]
 
 
-def _metadata(
-    reason: Reason | str, rule: Rule | None, principal: Principal | None, decision_id: str
-) -> Struct:
+def _metadata(reason: Reason | str, rule: Rule | None, blanks: Blanks) -> Struct:
     """Return the dynamic metadata that Envoy's access log can print."""
     metadata = Struct()
     metadata.fields["reason"].string_value = reason
-    metadata.fields["decision_id"].string_value = decision_id
+    metadata.fields["decision_id"].string_value = blanks.decision_id
     if rule is not None:
         metadata.fields["rule"].string_value = rule.name
-    if isinstance(principal, User):
-        metadata.fields["user_id"].string_value = principal.claims.user_id
+    if blanks.user_id:
+        metadata.fields["user_id"].string_value = blanks.user_id
     return metadata

@@ -9,7 +9,7 @@ Source: RFC 7515 sections 4.1, 5.2 and 7.1; RFC 8725 sections 3.1 and 3.11.
 
 import re
 from binascii import Error as Base64Error
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
@@ -28,7 +28,10 @@ _SEGMENTS: Final = 3
 _KEY_ID: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _PROCESSING: Final = frozenset({"crit", "b64", "zip"})
 _TO_STANDARD: Final = bytes.maketrans(b"-_", b"+/")
-_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_ALPHABET: Final = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+_PADDING: Final = (b"", b"", b"==", b"=")
+_LAST: Final = (b"", b"", _ALPHABET[::16], _ALPHABET[::4])
+"""By how many characters are over after fours: how the last of them leaves no stray bits."""
 
 
 @value
@@ -107,12 +110,12 @@ class _NotCanonicalError(ValueError):
 
 
 def _decode(segment: bytes) -> bytes:
-    raw = a2b_base64(segment.translate(_TO_STANDARD) + b"=" * (-len(segment) % 4))
-    # Encoding again catches what the decoder forgives: padding, the standard
-    # alphabet, foreign characters, white space and stray trailing bits.
-    if b2a_base64(raw, newline=False).translate(_TO_URL).rstrip(b"=") != segment:
+    # The decoder forgives padding, the standard alphabet, foreign characters, white space
+    # and stray trailing bits.
+    over = len(segment) % 4
+    if segment.translate(None, _ALPHABET) or (over and segment[-1:] not in _LAST[over]):
         raise _NotCanonicalError
-    return raw
+    return a2b_base64(segment.translate(_TO_STANDARD) + _PADDING[over])
 
 
 def _refused_header(header: Mapping[str, Any]) -> Reason | None:

@@ -1,6 +1,7 @@
 """A compact JWS taken apart, strictly."""
 
 import json
+from base64 import urlsafe_b64decode
 from typing import Any
 
 import pytest
@@ -181,3 +182,40 @@ def test_any_one_header_member_spoiled_is_refused_or_harmless(name: str, value: 
     if isinstance(parsed, UnverifiedJws):
         assert name not in {"crit", "b64", "zip"}
         assert name not in {"alg", "typ"} or HEADER[name] == value
+
+
+def plainly_decoded(segment: str) -> bytes | None:
+    """Return what base64url says, if a strict encoder would have written it so."""
+    try:
+        raw = urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
+    except ValueError:
+        return None
+    return raw if base64url(raw) == segment else None
+
+
+@bounded
+@given(
+    st.binary(max_size=12).map(base64url),
+    st.integers(0, 16),
+    st.text(st.sampled_from("AQgwBPZ_-+/=. \n\x7f"), max_size=2),
+)
+def test_a_signature_is_read_as_a_strict_decoder_would(text: str, at: int, put: str) -> None:
+    segment = text[:at] + put + text[at:]
+    head = form().rpartition(".")[0]
+
+    parts = parse_jws(f"{head}.{segment}")
+
+    found = parts.signature if isinstance(parts, UnverifiedJws) else None
+    assert found == (None if "." in segment else plainly_decoded(segment))
+
+
+@pytest.mark.parametrize(
+    "last", "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+)
+@pytest.mark.parametrize("start", ["", "A", "AA", "AAA"])
+def test_stray_bits_are_refused_after_any_number_of_characters(start: str, last: str) -> None:
+    segment = start + last
+    parts = parse_jws(f"{form().rpartition('.')[0]}.{segment}")
+
+    found = parts.signature if isinstance(parts, UnverifiedJws) else None
+    assert found == plainly_decoded(segment)

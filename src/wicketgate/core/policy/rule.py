@@ -7,13 +7,16 @@ through: its terms are met, or the request is denied.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from wicketgate.core.policy.condition import Condition
 from wicketgate.core.policy.host import HostPattern
 from wicketgate.core.policy.template import PathTemplate
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
+
+if TYPE_CHECKING:
+    # CEL takes 5 MiB, and a gate without a policy file needs none of them.
+    from wicketgate.core.policy.condition import Condition
 
 
 class Exposure(StrEnum):
@@ -130,7 +133,7 @@ class Rule:
     anonymous: bool = False
     users: tuple[UserTerms, ...] = ()
     services: tuple[ServiceTerms, ...] = ()
-    condition: Condition | None = None
+    condition: "Condition | None" = None
     headers: tuple[ClaimHeader, ...] = ()
     removed_headers: tuple[str, ...] = ()
     credentials: Credentials | None = None
