@@ -47,7 +47,11 @@ VERDICTS: dict[str, Verdict] = {
     "a service that is refused": Deny(Reason.SERVICE_SCOPE, OPEN, principal=STATIC_SERVICE),
     "no decision": Deny(Reason.KEYS_UNAVAILABLE, OPEN),
 }
-OPTIONS = {"plain": {}, "grpc": {"is_grpc": True}, "local id": {"local_id": "0e1c-7"}}
+OPTIONS: dict[str, dict[str, object]] = {
+    "plain": {},
+    "grpc": {"is_grpc": True},
+    "local id": {"local_id": "0e1c-7"},
+}
 
 
 def asked() -> Iterator[tuple[Verdict, dict[str, object]]]:
