@@ -137,6 +137,9 @@ class LocalStack:
             self.webhooks = await stack.enter_async_context(half)
         checks, gate_admin, edge, internal, envoy_admin = stack.enter_context(held_ports(5))
         settings = self._settings(directory, checks=checks, admin=gate_admin)
+        if self.webhooks is not None:
+            settings["DATABASE_URL"] = self.webhooks.database_url
+            settings["WICKETGATE_DATABASE_SCHEMA"] = self.webhooks.schema
         self.gate_admin = f"http://{LOOPBACK}:{gate_admin}"
         self._report(f"starting wicketgate authz with the transport {self._transport} ...")
         command = (sys.executable, "-m", "wicketgate", "authz")
@@ -168,6 +171,18 @@ class LocalStack:
         """
         await self.gate.start()
         await self.gate.wait_until(self._gate_is_ready, seconds=READY_SECONDS, what="ready")
+
+    async def gate_metric(self, name: str) -> float | None:
+        """Return what the gate exports under a name without labels; `None` when it does not."""
+        with suppress(ClientError, TimeoutError):
+            async with (
+                ClientSession(timeout=_ADMIN_TIMEOUT) as session,
+                session.get(f"{self.gate_admin}/metrics") as response,
+            ):
+                for line in (await response.text()).splitlines():
+                    if line.startswith(f"{name} "):
+                        return float(line.rpartition(" ")[2])
+        return None
 
     async def _gate_is_ready(self) -> bool:
         with suppress(ClientError, TimeoutError):

@@ -15,6 +15,7 @@ from wicketgate.local.client import Client, bearer
 from wicketgate.local.stack import COOLDOWN_SECONDS, LocalStack
 from wicketgate.local.table import REQUEST_HEADS, Observed, Outcome, Table
 from wicketgate.local.tour_load import IN_FLIGHT, rotate_under_load
+from wicketgate.local.tour_revocations import revocation_rows
 from wicketgate.local.tour_row import Credential, Door, Identity, Row
 from wicketgate.local.tour_rows import (
     AS_USER,
@@ -43,6 +44,9 @@ async def run_tour(stack: LocalStack, table: Table) -> bool:
             table.show(await guide.try_row(row))
         await asyncio.sleep(_SETTLE_SECONDS)
         table.show(await guide.try_rotation())
+        if stack.webhooks is not None:
+            async for outcome in revocation_rows(stack, stack.webhooks, guide.try_token):
+                table.show(outcome)
         await asyncio.sleep(_SETTLE_SECONDS)
         for row in CLERK_DOWN:
             table.show(await guide.try_row(row))
@@ -69,9 +73,12 @@ class Guide:
 
     async def try_row(self, row: Row) -> Outcome:
         """Send the request of `row` and compare."""
+        return await self.try_token(row, self._token(row.credential))
+
+    async def try_token(self, row: Row, token: str) -> Outcome:
+        """Send the request of `row` with this token, and compare."""
         self._stack.clerk.mode = row.clerk
         self._stack.upstream.take()
-        token = self._token(row.credential)
         credential = [bearer(token)] if token else []
         base = self._stack.edge if row.door is Door.EDGE else self._stack.internal
         reply = await self._client.send(
