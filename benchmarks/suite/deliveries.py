@@ -9,7 +9,12 @@ from typing import Final
 from svix.webhooks import Webhook
 
 from suite.load.generator import VoidError
-from wicketgate.local.clerk_users import event_body, numbered_id, user_document
+from wicketgate.local.clerk_users import (
+    event_body,
+    numbered_id,
+    session_document,
+    user_document,
+)
 from wicketgate.local.ports import LOOPBACK
 
 CONNECTIONS: Final = 32
@@ -38,7 +43,16 @@ class Sender:
 
     def request(self, *, is_genuine: bool = True) -> bytes:
         """Return a whole HTTP request; if it is not genuine, its body was changed."""
-        message_id, body = self.event()
+        return self._signed(*self.event(), is_genuine=is_genuine)
+
+    def session_revoked(self, session_id: str, user_id: str) -> bytes:
+        """Return a whole HTTP request that says that a session was revoked just now."""
+        number, now = next(self._numbers), int(time.time() * 1000)
+        session = session_document(session_id, user_id, now=now, status="revoked")
+        body = event_body("session.revoked", session, timestamp=now)
+        return self._signed(f"msg_{number:027d}", body, is_genuine=True)
+
+    def _signed(self, message_id: str, body: bytes, *, is_genuine: bool) -> bytes:
         now = datetime.now(UTC)
         signature = self._webhook.sign(message_id, now, body.decode())
         if not is_genuine:

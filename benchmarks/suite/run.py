@@ -9,7 +9,17 @@ from dataclasses import dataclass
 from typing import Final
 
 from suite.bench import Bench
-from suite.cases import decision, envoy, growth, memory, server, startup, varying, webhooks
+from suite.cases import (
+    decision,
+    envoy,
+    growth,
+    memory,
+    revocations,
+    server,
+    startup,
+    varying,
+    webhooks,
+)
 from suite.load.generator import VoidError
 from suite.result import Result, Row
 from wicketgate.errors import EnvironmentFaultError
@@ -32,6 +42,7 @@ CASES: Final[Mapping[str, Case]] = {
     "memory": Case(memory.TITLE, memory.run),
     "startup": Case(startup.TITLE, startup.run),
     "webhooks": Case(webhooks.TITLE, webhooks.run),
+    "revocations": Case(revocations.TITLE, revocations.run),
 }
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from suite.cases import decision, envoy, memory, server, startup, varying
+from suite.cases import decision, envoy, memory, revocations, server, startup, varying
 from suite.in_process import CPU as IN_PROCESS_CPU
 from suite.loading import MIB, SECONDS
 from suite.loading import NAME as LOADING
@@ -52,7 +52,13 @@ def targets(results: Sequence[Result]) -> list[Target]:
     def median(case: str, row: str, measure: str) -> float | None:
         return by_name[case].median(row, measure) if case in by_name else None
 
-    return [*_alone(median), *_through_envoy(median), *_limits(median), *_policies(median)]
+    return [
+        *_alone(median),
+        *_through_envoy(median),
+        *_limits(median),
+        *_policies(median),
+        *_revocations(median),
+    ]
 
 
 def _alone(median: Median) -> list[Target]:
@@ -147,6 +153,25 @@ def target_table(found: Sequence[Target]) -> str:
         for each in found
     ]
     return table(rows)
+
+
+def _revocations(median: Median) -> list[Target]:
+    def found(row: str, measure: str) -> float | None:
+        return median("revocations", row, measure)
+
+    full, empty = found(revocations.FULL, cpu("server")), found(revocations.EMPTY, cpu("server"))
+    dearer = None if full is None or empty is None else full - empty
+    return [
+        _at_most(
+            "204 to denied by 4 gates, p50 ms", 5, found(revocations.SPREAD, revocations.P50_MS)
+        ),
+        _at_most("... p99 ms", 25, found(revocations.SPREAD, revocations.P99_MS)),
+        _at_most(
+            "100,000 revocations: load, s", 2, found(revocations.LOADED, revocations.SECONDS)
+        ),
+        _at_most("... MiB", 60, found(revocations.LOADED, revocations.MIB)),
+        _at_most("... CPU µs more per Check", 1, dearer),
+    ]
 
 
 def _at_most(name: str, limit: float, measured: float | None) -> Target:

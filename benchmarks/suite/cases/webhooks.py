@@ -21,13 +21,12 @@ from suite.deliveries import SECRET, Sender, deliver, status_of
 from suite.load.generator import BENCHMARKS, VoidError
 from suite.processes import cpu_seconds, resident_mib
 from suite.result import Row
-from suite.servers.process import Server, started
+from suite.servers.process import Server, receiver, started
 from suite.statistic import Spread
 from suite.upserts import upsert_rows
 from wicketgate.adapters.migrations import migrate
-from wicketgate.local.ports import LOOPBACK, held_ports
+from wicketgate.local.ports import held_ports
 from wicketgate.local.postgres import EmbeddedPostgres
-from wicketgate.local.webhook_stack import clean_environment
 
 TITLE = "webhook deliveries, 32 connections, fsync on"
 SCHEMA: Final = "wicketgate"
@@ -62,7 +61,7 @@ async def _rates(bench: Bench, database_url: str) -> list[Row]:
     sender, found = Sender(), _Found()
     chunk = LONG_DELIVERIES if bench.is_long else DELIVERIES
     async with AsyncExitStack() as stack:
-        product = await stack.enter_async_context(_product(database_url))
+        product = await stack.enter_async_context(receiver(database_url, SECRET))
         bare = await stack.enter_async_context(_bare(database_url))
         await _require(product.port, sender)
         for number in range(CHUNKS):
@@ -127,21 +126,6 @@ async def _require_rows(database_url: str, table: str, expected: int) -> None:
     if found != (expected,):
         msg = f"expected {expected} rows in {table}, found {found}"
         raise VoidError(msg)
-
-
-@asynccontextmanager
-async def _product(database_url: str) -> AsyncIterator[Server]:
-    with held_ports(2) as (port, admin):
-        variables = {
-            **clean_environment(),
-            "DATABASE_URL": database_url,
-            "CLERK_WEBHOOK_SIGNING_SECRET": SECRET,
-            "WICKETGATE_WEBHOOKS_ADDRESS": f"{LOOPBACK}:{port}",
-            "WICKETGATE_WEBHOOKS_ADMIN_ADDRESS": f"{LOOPBACK}:{admin}",
-            "WICKETGATE_DRAIN_SECONDS": "0",
-        }
-        async with started(port, "-m", "wicketgate", "webhooks", variables=variables) as process:
-            yield Server(port, process.pid, admin)
 
 
 @asynccontextmanager

@@ -87,6 +87,26 @@ async def gate(clerk: ClerkInstance, options: GateOptions) -> AsyncIterator[Serv
 
 
 @asynccontextmanager
+async def receiver(database_url: str, secret: str) -> AsyncIterator[Server]:
+    """Run ``wicketgate webhooks`` for as long as the context lasts.
+
+    Raises:
+        VoidError: it does not listen.
+    """
+    with held_ports(2) as (port, admin):
+        variables = {
+            **clean_environment(),
+            "DATABASE_URL": database_url,
+            "CLERK_WEBHOOK_SIGNING_SECRET": secret,
+            "WICKETGATE_WEBHOOKS_ADDRESS": f"{LOOPBACK}:{port}",
+            "WICKETGATE_WEBHOOKS_ADMIN_ADDRESS": f"{LOOPBACK}:{admin}",
+            "WICKETGATE_DRAIN_SECONDS": "0",
+        }
+        async with started(port, "-m", "wicketgate", "webhooks", variables=variables) as process:
+            yield Server(port, process.pid, admin)
+
+
+@asynccontextmanager
 async def answering(module: str, answer: bytes) -> AsyncIterator[Server]:
     """Run `suite.servers.echo` or `suite.servers.noop` for as long as the context lasts.
 
