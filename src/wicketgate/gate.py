@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from wicketgate.adapters.envoy import Responses, request_from
+from wicketgate.adapters.envoy import Responses, UnreadableError, request_from
 from wicketgate.core.claims import UserId
 from wicketgate.core.decision import (
     Judge,
@@ -144,6 +144,8 @@ class Gate:
             if meeting is not None:
                 return self._answer_after(meeting, request, started)
             return self._answer(decision, request, started)
+        except UnreadableError as error:
+            return self._answer(Deny(Reason.REQUEST_UNREADABLE, detail=str(error)), None, started)
         except Exception as error:  # noqa: BLE001 - whatever it was, the request is denied
             return self._fail(error, request, started)
 

@@ -257,7 +257,7 @@ SCENARIOS: Final = {
     ),
     "a defect": scenario("/app/a", bearer(TOKEN), "internal_error", policy=BrokenPolicy()),
     "bytes that are no Check": Scenario(
-        canary("garbage").encode(), "internal_error", replayed=frozenset()
+        canary("garbage").encode(), "request_unreadable", replayed=frozenset()
     ),
 }
 

@@ -192,6 +192,21 @@ async def test_a_denial_tells_the_caller_the_id_that_is_recorded(world: World) -
     assert told["x-wicketgate-decision"] == recorder.records[0].decision_id
 
 
+async def test_the_id_that_is_recorded_is_also_in_the_body_of_every_denial(world: World) -> None:
+    """
+    The first answer is made, the second comes from what was kept of it.
+    """
+    recorder = FakeRecorder()
+    gate = make_gate(world, recorder=recorder)
+
+    told = [
+        json.loads(denial(await answer(gate, check_request({}))).body)["decision_id"]
+        for _ in range(2)
+    ]
+
+    assert told == [record.decision_id for record in recorder.records]
+
+
 @pytest.mark.parametrize(
     ("request_id", "kept"),
     [

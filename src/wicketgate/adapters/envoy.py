@@ -14,6 +14,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Final, assert_never
 
+from google.protobuf.message import DecodeError
 from google.protobuf.struct_pb2 import Struct
 
 from wicketgate._gen.ext_authz_pb2 import (
@@ -56,14 +57,22 @@ MAX_RAW_HEADERS: Final = 10_000
 _OVERWRITE: Final = HeaderValueOption.HeaderAppendAction.OVERWRITE_IF_EXISTS_OR_ADD
 
 
+class UnreadableError(ValueError):
+    """The bytes are no Check that is looked at. The message says why."""
+
+
 def request_from(raw: bytes) -> HttpRequest:
     """Read a serialised ``CheckRequest``.
 
     Raises:
-        google.protobuf.message.DecodeError: `raw` is not a ``CheckRequest``.
-        ValueError: it has more than `MAX_RAW_HEADERS` raw headers.
+        UnreadableError: `raw` is not a ``CheckRequest``, or has more than
+            `MAX_RAW_HEADERS` raw headers. The message quotes nothing of it.
     """
-    attributes = CheckRequest.FromString(raw).attributes
+    try:
+        attributes = CheckRequest.FromString(raw).attributes
+    except DecodeError:
+        msg = "not a CheckRequest"
+        raise UnreadableError(msg) from None
     http = attributes.request.http
     # Maps are handed on as they are: of thirty headers two are looked at. Mind that
     # the map of a message makes an entry of whatever is asked for by `[]`.
@@ -80,7 +89,7 @@ def request_from(raw: bytes) -> HttpRequest:
 def _raw_headers(http: AttributeContext.HttpRequest) -> dict[str, str]:
     if len(http.header_map.headers) > MAX_RAW_HEADERS:
         msg = f"more than {MAX_RAW_HEADERS} headers"
-        raise ValueError(msg)
+        raise UnreadableError(msg)
     values = {name: [value] for name, value in http.headers.items()}
     # Filled instead of `headers` under encode_raw_headers. Were both ever filled,
     # joining makes two credentials of one, which is refused.

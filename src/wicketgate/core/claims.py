@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from enum import StrEnum
 from math import isfinite
-from sys import intern
 from typing import Any, Final, NewType
 
 from wicketgate.core.reason import Reason
@@ -26,9 +25,6 @@ SKEW_SECONDS: Final = 5.0
 """Clerk's own SDKs tolerate 5 s; their users' complaints begin at 0 s."""
 MAX_LIFETIME_SECONDS: Final = 86_400.0
 """A session token lives 60 s and a template token hours; beyond a day is a mistake in units."""
-
-_SHARED: Final = frozenset({"iss", "azp", "sts"})
-"""Claims with the same value in all tokens of an instance, or nearly."""
 
 _USER_ID: Final = re.compile(r"user_[A-Za-z0-9]{1,64}")
 _SESSION_ID: Final = re.compile(r"sess_[A-Za-z0-9]{1,64}")
@@ -231,19 +227,8 @@ def _typed(claims: Mapping[str, Any], rules: TokenRules) -> Claims | Reason:
         issued_at=issued_at,
         not_before=not_before,
         expires_at=expires_at,
-        document=_shared(claims),
+        document=claims,
     )
-
-
-def _shared(claims: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the claims with the texts that all tokens have in common kept once.
-
-    Ten thousand remembered tokens would hold as many copies of each name, 8 MiB in all.
-    """
-    return {
-        intern(name): intern(value) if name in _SHARED and type(value) is str else value
-        for name, value in claims.items()
-    }
 
 
 def _seconds(value: object) -> float | None:

@@ -94,7 +94,8 @@ def decide(
     authorization = request.headers.get("authorization", "")
     known = judge.verifier.recall(authorization, keys=keys, now=now)
     if known is not None:
-        # It was taken apart, and was no service token, when it was verified.
+        # It was taken apart when it was verified; and with its two dots, no service
+        # token is like it.
         service: ServiceToken | None = None
         verify: Callable[[], Verified] = partial(_given, known)
     else:

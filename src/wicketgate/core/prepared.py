@@ -31,9 +31,9 @@ class Blanks(NamedTuple):
     local_id: str = ""
 
 
-_NOWHERE: Final = Blanks("\x7f", "\x01", "\x02")
-"""Control characters, which no header, rule or text of an answer holds; the first is one
-that JSON does not escape."""
+_NOWHERE: Final = Blanks("~", "\x01", "\x02")
+"""What stands in for each of them. An answer that holds as many of one as a blank is long is
+made each time. The first is printable, because JSON escapes whatever is not."""
 
 
 class _Kept(NamedTuple):

@@ -122,6 +122,8 @@ class Reason(StrEnum):
     """It has not been known for too long who was revoked."""
     ROUTE_MISCONFIGURED = "route_misconfigured"
     """The route's ``context_extensions`` hold a word that is not understood."""
+    REQUEST_UNREADABLE = "request_unreadable"
+    """What the proxy sent is no ``CheckRequest``, or holds more headers than are looked at."""
     PEER_NOT_ALLOWED = "peer_not_allowed"
     """The caller of the gate presented a certificate that is not on the list."""
     INTERNAL_ERROR = "internal_error"
@@ -215,6 +217,8 @@ ANSWERS: Final[dict[Reason, Answer]] = {
     Reason.KEYS_UNAVAILABLE: _undecided("Tokens cannot be verified at the moment."),
     Reason.REVOCATIONS_UNAVAILABLE: _undecided("Sessions cannot be checked at the moment."),
     Reason.ROUTE_MISCONFIGURED: _undecided("This route's authorization is misconfigured."),
+    # No 503: what a caller can bring about must not be left to failure_mode_allow.
+    Reason.REQUEST_UNREADABLE: Answer(400, "The request cannot be read."),
     Reason.PEER_NOT_ALLOWED: _undecided("This proxy may not ask for authorization."),
     Reason.INTERNAL_ERROR: _undecided("The request could not be authorized."),
 }

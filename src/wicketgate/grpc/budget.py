@@ -2,7 +2,8 @@
 
 Each connection has bounds of its own, but a peer may open many. When their sum is too
 much, the connection that holds most is ended, and not the one that happens to ask for
-more: an ordinary peer, which holds little, has nothing to fear from those that hoard.
+more: a few that hoard cannot have an ordinary peer ended. (Thousands that each hold a
+little can. Whoever can open thousands of connections needs no hoarding to be in the way.)
 """
 
 from typing import Final, Protocol

@@ -6,11 +6,13 @@ from hypothesis import strategies as st
 
 from tokens import ORIGIN, bounded
 from wicketgate.core.credential import (
+    MAX_COOKIES,
     NO_CREDENTIAL,
     BearerToken,
     CookieRules,
     CookieTokens,
     credential_of,
+    without_session_cookies,
 )
 from wicketgate.core.reason import Reason
 from wicketgate.core.request import HttpRequest
@@ -212,3 +214,35 @@ def test_a_credential_is_found_or_refused_in_any_headers(headers: dict[str, str]
         assert found.token.isascii()
         assert found.token.isprintable()
         assert not {" ", ","} & set(found.token)
+
+
+@pytest.mark.parametrize(
+    ("others", "credential"),
+    [(MAX_COOKIES - 1, CookieTokens(("T",))), (MAX_COOKIES, Reason.COOKIE_AMBIGUOUS)],
+)
+def test_a_session_cookie_among_too_many_is_refused_unread(
+    others: int, credential: CookieTokens | Reason
+) -> None:
+    request = HttpRequest(headers={"cookie": "__session=T" + ";a=b" * others})
+
+    assert credential_of(request, COOKIES) == credential
+
+
+def test_any_number_of_cookies_without_a_session_is_no_credential() -> None:
+    request = HttpRequest(headers={"cookie": ";a=b" * MAX_COOKIES})
+
+    assert credential_of(request, COOKIES) is NO_CREDENTIAL
+
+
+@pytest.mark.parametrize(
+    ("header", "left"),
+    [
+        ("__session=T" + ";a=b" * (MAX_COOKIES - 1), "; ".join(["a=b"] * (MAX_COOKIES - 1))),
+        ("__session=T" + ";a=b" * MAX_COOKIES, ""),
+        (";a=b" * MAX_COOKIES, None),
+    ],
+)
+def test_of_too_many_cookies_none_is_left_when_one_may_be_a_session(
+    header: str, left: str | None
+) -> None:
+    assert without_session_cookies(HttpRequest(headers={"cookie": header}), COOKIES) == left

@@ -92,7 +92,7 @@ PARTIES = {"party_check": PartyCheck.REQUIRED, "authorized_parties": frozenset({
 IF_PRESENT = {**PARTIES, "party_check": PartyCheck.IF_PRESENT}
 
 # The transport denies these before or instead of a decision.
-NOT_OF_THE_CORE = {Reason.PEER_NOT_ALLOWED, Reason.INTERNAL_ERROR}
+NOT_OF_THE_CORE = {Reason.PEER_NOT_ALLOWED, Reason.REQUEST_UNREADABLE, Reason.INTERNAL_ERROR}
 
 
 @dataclass(frozen=True, kw_only=True)

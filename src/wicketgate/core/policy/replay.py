@@ -89,9 +89,13 @@ def _caller(asked: RecordedRequest, claims: KeptClaims) -> Caller | None:
     match asked.caller:
         case RecordedUser():
             found = taken_as_verified(claims)
+            if not isinstance(found, Claims):
+                # A gate keeps claims only of those whom it verified; others were not kept.
+                return None
+            # Read now: of what they ask for, what was not kept makes no difference.
+            _ = found.facts
             claims.begin()
-            # A gate keeps claims only of those whom it verified; others were not kept.
-            return found if isinstance(found, Claims) else None
+            return found
         case RecordedService() as token:
             return ServiceToken(
                 name=token.name,
