@@ -74,6 +74,26 @@ def test_what_was_answered_before_changes_no_answer(*, error_response: bool) -> 
         assert given == fresh().serialise(verdict, **options)  # type: ignore[arg-type] # drawn
 
 
+# With a word in it that stands in for an id of three characters while answers are prepared.
+BASES = ("https://docs.example.com/reasons#", "https://docs.example.com/~~~/~~~~/")
+
+
+@pytest.mark.parametrize("base", BASES)
+def test_what_is_kept_has_the_type_that_was_configured(base: str) -> None:
+    def fresh() -> Responses:
+        return Responses(IdentityHeaders(), type_base=base)
+
+    keeping = fresh()
+    for verdict, options in [*asked()] * 2:
+        given = keeping.serialise(verdict, **options)  # type: ignore[arg-type] # drawn
+
+        assert given == fresh().serialise(verdict, **options)  # type: ignore[arg-type] # drawn
+        if isinstance(verdict, Deny):
+            body = CheckResponse.FromString(given).denied_response.body
+            leads = f'"type":"{base}{verdict.reason}"' in body
+            assert leads != ("is_grpc" in options and bool(options["is_grpc"]))
+
+
 @pytest.mark.parametrize("name", VERDICTS)
 def test_an_answer_names_its_own_decision_and_user_and_no_other(name: str) -> None:
     responses, verdict = Responses(IdentityHeaders()), VERDICTS[name]

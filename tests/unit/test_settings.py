@@ -1311,6 +1311,52 @@ def test_the_settings_of_migrate_and_sync_do_not_show_their_secrets() -> None:
     assert "hunter2" not in shown
 
 
+# --- problem types -----------------------------------------------------------
+
+TYPE_BASE_SETTING = "WICKETGATE_PROBLEM_TYPE_BASE"
+
+
+def test_problem_types_are_a_urn_unless_told_otherwise() -> None:
+    assert read().problem_type_base == "urn:wicketgate:reason:"
+    assert read(**{TYPE_BASE_SETTING: ""}).problem_type_base == "urn:wicketgate:reason:"
+
+
+@pytest.mark.parametrize(
+    "base",
+    [
+        "https://docs.example.com/wicketgate/reasons#",
+        "https://docs.example.com/~ann/reasons/",
+        "https://docs.example.com/help?reason=",
+        "http://localhost:8000/reasons#",
+    ],
+)
+def test_problem_types_begin_as_told(base: str) -> None:
+    assert read(**{TYPE_BASE_SETTING: base}).problem_type_base == base
+
+
+@pytest.mark.parametrize(
+    ("base", "complaint"),
+    [
+        ("/reasons#", "which is not a URL"),
+        ("urn:wicketgate:reason:", "which is not a URL"),
+        ("javascript:alert(1)//#", "which is not a URL"),
+        ("https://docs.example.com/reasons", "which ends with none of # / ="),
+        ("https://docs.example.com/reasons.html", "which ends with none of # / ="),
+        ("http://docs.example.com/reasons#", "expected the https:// URL"),
+        ("ftp://docs.example.com/reasons/", "expected the https:// URL"),
+        ("https://me:hunter2@docs.example.com/reasons#", "has a user name or password in it"),
+        ('https://docs.example.com/"},{"/', "which is no URI"),
+        (f"https://docs.example.com/{'a' * 500}/", "which is no URI"),
+    ],
+)
+def test_a_link_that_would_lead_nowhere_is_refused(base: str, complaint: str) -> None:
+    line = mistake(**{TYPE_BASE_SETTING: base})
+
+    assert line.startswith(f"{TYPE_BASE_SETTING} ")
+    assert complaint in line
+    assert "hunter2" not in line
+
+
 # --- unknown variables -------------------------------------------------------
 
 

@@ -28,7 +28,7 @@ from wicketgate._gen.ext_authz_pb2 import (
     OkHttpResponse,
     Status,
 )
-from wicketgate.core.answer import UNAVAILABLE, answer_to
+from wicketgate.core.answer import TYPE_BASE, UNAVAILABLE, answer_to
 from wicketgate.core.claims import UserId
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.policy.rule import Rule
@@ -102,16 +102,24 @@ def _raw_headers(http: AttributeContext.HttpRequest) -> dict[str, str]:
 class Responses:
     """Serialises verdicts as ``CheckResponse``."""
 
-    def __init__(self, identity: IdentityHeaders, *, error_response: bool = False) -> None:
+    def __init__(
+        self,
+        identity: IdentityHeaders,
+        *,
+        error_response: bool = False,
+        type_base: str = TYPE_BASE,
+    ) -> None:
         """Prepare to answer.
 
         Args:
             identity: Plans the headers of allowed requests.
             error_response: Answer "cannot decide" with ``error_response`` (Envoy
                 1.37 and later), which leaves it to ``failure_mode_allow``.
+            type_base: What the types of problem documents begin with.
         """
         self._identity = identity
         self._error_response = error_response
+        self._type_base = type_base
         self._prepared = PreparedAnswers()
 
     def serialise(
@@ -176,7 +184,12 @@ class Responses:
         ).SerializeToString(deterministic=True)
 
     def _denied(self, deny: Deny, blanks: Blanks, *, is_grpc: bool) -> bytes:
-        answer = answer_to(deny.reason, decision_id=blanks.decision_id, is_grpc=is_grpc)
+        answer = answer_to(
+            deny.reason,
+            decision_id=blanks.decision_id,
+            is_grpc=is_grpc,
+            type_base=self._type_base,
+        )
         response = CheckResponse(
             status=Status(code=_CODES.get(answer.status, _PERMISSION_DENIED), message=deny.reason),
             dynamic_metadata=_metadata(deny.reason, deny.rule, blanks),

@@ -226,7 +226,11 @@ def _responses(settings: AuthzSettings) -> Responses:
         aliases=settings.identity_aliases,
         forward_service_token=settings.forward_service_token,
     )
-    return Responses(identity, error_response=settings.error_response)
+    return Responses(
+        identity,
+        error_response=settings.error_response,
+        type_base=settings.problem_type_base,
+    )
 
 
 def _loader(

@@ -1,7 +1,7 @@
 """What a denied caller is told.
 
-Nothing from the request, the token or the configuration goes into an answer:
-it is made of the reason and of the decision's own id.
+Nothing from the request or the token goes into an answer: it is made of the reason, of
+the decision's own id, and of where the operator says that reasons are explained.
 
 Source: RFC 9457 (problem details); RFC 6750 section 3 (``WWW-Authenticate``);
 RFC 9110 section 10.2.3 (``Retry-After``).
@@ -16,6 +16,9 @@ from wicketgate.core.reason import ANSWERS, PUBLIC_WORD, Reason
 RETRY_AFTER_SECONDS: Final = 1
 """Long enough to spare a gate that is starting, short enough not to be noticed."""
 
+TYPE_BASE: Final = "urn:wicketgate:reason:"
+"""What a problem's type begins with; the reason ends it. It identifies and leads nowhere."""
+
 UNAVAILABLE: Final = 503
 UNAUTHORIZED: Final = 401
 
@@ -29,7 +32,9 @@ class HttpAnswer:
     body: str
 
 
-def answer_to(reason: Reason, *, decision_id: str, is_grpc: bool) -> HttpAnswer:
+def answer_to(
+    reason: Reason, *, decision_id: str, is_grpc: bool, type_base: str = TYPE_BASE
+) -> HttpAnswer:
     """Return the answer to a request denied for `reason`.
 
     Args:
@@ -37,6 +42,7 @@ def answer_to(reason: Reason, *, decision_id: str, is_grpc: bool) -> HttpAnswer:
         decision_id: The id under which the decision is logged.
         is_grpc: The caller speaks gRPC: Envoy makes the body its
             ``grpc-message``, so it is one line of plain text.
+        type_base: What the problem's type begins with, the operator's word.
     """
     word = PUBLIC_WORD.get(reason, reason)
     answer = ANSWERS[word]
@@ -50,7 +56,7 @@ def answer_to(reason: Reason, *, decision_id: str, is_grpc: bool) -> HttpAnswer:
         return HttpAnswer(answer.status, tuple(headers), f"{word}: {answer.title}")
     headers.append(("content-type", "application/problem+json"))
     problem = {
-        "type": f"urn:wicketgate:reason:{word}",
+        "type": type_base + word,
         "title": answer.title,
         "status": answer.status,
         "reason": word,

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self
 
+from wicketgate.core.answer import TYPE_BASE
 from wicketgate.core.claims import TokenRules
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.keys import KeySet
@@ -42,6 +43,7 @@ class AuthzSettings:
         identity_aliases: Further headers for the user id, in lower case.
         forward_service_token: Leave a service's ``Authorization`` in place.
         error_response: Say 503 through ``error_response``.
+        problem_type_base: What the types of problem documents begin with.
         authz_address: Where Envoy asks.
         admin_address: Where metrics and health are served.
         tls: The files for TLS; `None` serves in the clear.
@@ -74,6 +76,7 @@ class AuthzSettings:
     identity_aliases: tuple[str, ...]
     forward_service_token: bool
     error_response: bool
+    problem_type_base: str
     authz_address: Address
     admin_address: Address
     tls: TlsFiles | None
@@ -125,6 +128,8 @@ class AuthzSettings:
             identity_aliases=aliases or (),
             forward_service_token=reader.flag("WICKETGATE_FORWARD_SERVICE_TOKEN"),
             error_response=reader.flag("WICKETGATE_ERROR_RESPONSE"),
+            problem_type_base=reader.optional("WICKETGATE_PROBLEM_TYPE_BASE", locations.type_base)
+            or TYPE_BASE,
             authz_address=reader.defaulted("WICKETGATE_AUTHZ_ADDRESS", locations.address),
             admin_address=reader.defaulted("WICKETGATE_ADMIN_ADDRESS", locations.address),
             tls=groups.tls(reader),

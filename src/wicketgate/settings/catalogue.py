@@ -189,6 +189,13 @@ SETTINGS: Final = (
         example="true",
     ),
     Setting(
+        name="WICKETGATE_PROBLEM_TYPE_BASE",
+        meaning="Where your copy of docs/reasons.md is: what the `type` of a problem document "
+        "begins with, before the reason. Ends with `#`, `/` or `=`.",
+        default="`urn:wicketgate:reason:`, which identifies and leads nowhere",
+        example="https://docs.example.com/wicketgate/reasons#",
+    ),
+    Setting(
         name="WICKETGATE_DRAIN_SECONDS",
         meaning="How long to keep serving after SIGTERM, for Envoy or a load balancer to notice.",
         default="3",

@@ -75,6 +75,8 @@ _URL: Final = re.compile(
     rf"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>[^\[\]/?#:]+))(?::(?P<port>{_PORT}))?"
     r"(?P<path>/[^?#]*)?(?P<query>\?[^#]*)?(?P<fragment>#.*)?"
 )
+_URI: Final = re.compile(r"[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]{1,512}")
+"""RFC 3986 section 2: all that a URI is made of."""
 _URL_PATH: Final = re.compile(r"(?:/[A-Za-z0-9._-]{1,64}){1,8}")
 _DATABASE_URL: Final = re.compile(r"postgres(?:ql)?://[!-~]{1,4096}")
 _DEFAULT_PORTS: Final = {"http": "80", "https": "443"}
@@ -196,6 +198,27 @@ def api_url(text: str) -> str:
         msg = f"is {quoted(text)}; {expected}"
     else:
         return text.rstrip("/")
+    raise InvalidValueError(msg)
+
+
+def type_base(text: str) -> str:
+    """Read what the types of problem documents begin with; a reason comes behind it."""
+    expected = (
+        "expected the https:// URL of a page (http:// only to a loopback host), such that "
+        "a reason behind it leads to its section"
+    )
+    url = _url(text, expected)
+    if _URI.fullmatch(text) is None:
+        msg = f"is {quoted(text)}, which is no URI, or has more than 512 characters; {expected}"
+    elif not text.endswith(("#", "/", "=")):
+        msg = f"is {quoted(text)}, which ends with none of # / =; {expected}"
+    elif url["scheme"] != "https" and not (
+        url["scheme"] == "http" and _is_loopback(_host_in(url))
+    ):
+        # What a developer is led to must not be written by whoever is on the way.
+        msg = f"is {quoted(text)}; {expected}"
+    else:
+        return text
     raise InvalidValueError(msg)
 
 

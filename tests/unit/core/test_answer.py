@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokens import SERVICE_TOKEN, bounded, decision_on, request, settled
 from wicketgate.core.answer import HttpAnswer, answer_to
 from wicketgate.core.policy.routes import RoutePolicy
-from wicketgate.core.reason import ANSWERS, Reason
+from wicketgate.core.reason import ANSWERS, PUBLIC_WORD, Reason
 from wicketgate.core.verdict import (
     Deny,
 )
@@ -38,6 +38,26 @@ def test_a_problem_document_says_why() -> None:
 
     assert expected == json.loads(answer(Reason.TOKEN_EXPIRED).body)
     assert headers(Reason.TOKEN_EXPIRED)["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_type_leads_to_the_section_of_the_word_that_the_caller_is_told(reason: Reason) -> None:
+    base = "https://docs.example.com/reasons#"
+    told = PUBLIC_WORD.get(reason, reason)
+
+    found = answer_to(reason, decision_id=DECISION_ID, is_grpc=False, type_base=base)
+    default = answer(reason)
+
+    assert json.loads(found.body) == json.loads(default.body) | {"type": f"{base}{told}"}
+    assert (found.status, found.headers) == (default.status, default.headers)
+
+
+def test_grpc_callers_are_led_nowhere() -> None:
+    base = "https://docs.example.com/reasons#"
+
+    assert answer(Reason.TOKEN_EXPIRED, is_grpc=True) == answer_to(
+        Reason.TOKEN_EXPIRED, decision_id=DECISION_ID, is_grpc=True, type_base=base
+    )
 
 
 def test_grpc_callers_are_told_in_one_line_of_text() -> None:
