@@ -12,6 +12,7 @@ LONG ?=
 WORKERS ?= 2
 SECONDS ?= 300
 CASES ?=
+WHAT ?= hit
 OUT ?=
 
 BIN := .venv/bin
@@ -27,7 +28,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 ENVOYS := $(patsubst requirements/envoy/%.txt,%,$(sort $(wildcard requirements/envoy/*.txt)))
 TRANSPORTS := wire grpcio
 
-.PHONY: help setup demo test test-matrix fuzz soak soak-revocations lint type proto proto-check bench bench-compare policy-schema check lock clean
+.PHONY: help setup demo test test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -105,6 +106,9 @@ proto-check: $(STAMP) ## Fail if src/wicketgate/_gen is not what protos/ says
 
 bench: $(STAMP) ## Measure what everything costs (Linux); CASES="server envoy", LONG=--long, OUT=FILE
 	@$(BIN)/python benchmarks/bench.py $(CASES) $(LONG) $(if $(OUT),--json $(OUT))
+
+profile: $(STAMP) ## Say where the time of a Check goes; WHAT=hit, verify, deny or varying
+	@$(BIN)/python benchmarks/hot_path.py $(WHAT)
 
 # The two files are goals to make; when bench-compare is asked for, they are its arguments.
 ifeq (bench-compare,$(firstword $(MAKECMDGOALS)))
