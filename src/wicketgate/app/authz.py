@@ -136,6 +136,7 @@ async def run_authz(
             "listening",
             version=__version__,
             checks=checks,
+            transport=settings.transport,
             admin=admin,
             tls=settings.tls is not None,
             issuers=sorted(settings.rules.issuers),
