@@ -202,7 +202,7 @@ class Book:
 
     def _lift(self, connection: psycopg.Connection, kind: Kind, row_id: str) -> None:
         connection.execute(
-            "UPDATE wicketgate.revocations SET lifted_at = now(), changed_at = clock_timestamp() "
+            "UPDATE wicketgate.revocations SET lifted_at = now() "
             "WHERE kind = %s AND id = %s AND lifted_at IS NULL",
             (kind.value, row_id),
         )

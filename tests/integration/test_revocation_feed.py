@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from random import Random
+from uuid import uuid4
 
 import psycopg
 import pytest
@@ -14,12 +15,17 @@ from wicketgate.adapters.migrations import migrate
 from wicketgate.adapters.revocation_feed import FeedTiming
 from wicketgate.adapters.revocation_link import PAGE_ROWS, revocation_link
 from wicketgate.core.reason import Reason
+from wicketgate.core.revocation_lifts import MOST_ASKED
 from wicketgate.core.revocation_table import Kind, Revocation
 from wicketgate.errors import DependencyError
 from wicketgate.local.postgres import EmbeddedPostgres
 
 SECONDS = 20
 BAN = "UPDATE wicketgate.users SET banned = %s::boolean"
+LIE = (
+    '{"schema":"wicketgate","kind":"user","id":"%s","revoked_at":0,"expires_at":0,'
+    '"is_lifted":true,"n":'
+)
 REVOKE = "SELECT wicketgate.revoke(%s, %s, now(), 'test', 'operator')"
 
 
@@ -67,6 +73,57 @@ async def test_what_is_rolled_back_is_not_heard(database: Database, followed: Fo
     await until_refused(followed, Reason.USER_REVOKED, user="user_2")
 
     assert followed.refuses(user="user_1") is None
+
+
+async def test_what_is_deleted_by_hand_counts_no_more(
+    database: Database, followed: Followed
+) -> None:
+    database.rows(REVOKE, "user", "user_1")
+    await until_refused(followed, Reason.USER_REVOKED, user="user_1")
+    database.rows("DELETE FROM wicketgate.revocations")
+
+    await until_refused(followed, None, user="user_1")
+
+
+# Postgres would refuse to be asked about the last two.
+@pytest.mark.parametrize("row_id", ["user_1", "\\u0000", "\\ud800"])
+async def test_no_login_of_the_database_lifts_by_talking(
+    database: Database, followed: Followed, row_id: str
+) -> None:
+    """
+    Whoever may connect may NOTIFY; this one may do nothing else.
+    """
+    database.rows(REVOKE, "user", "user_1")
+    database.rows(REVOKE, "user", "user_2")
+    await until_refused(followed, Reason.USER_REVOKED, user="user_2")
+    role = f"stranger_{uuid4().hex[:8]}"
+    database.rows(f"CREATE ROLE {role}")
+    stranger = database.as_role(role)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        stranger.rows("TABLE wicketgate.revocations")
+    stranger.rows(
+        "SELECT pg_notify('wicketgate_revocations', %s || n || '}') FROM generate_series(1, 99) n",
+        LIE % row_id,
+    )
+    # It comes later, and is asked about with or after the lie.
+    database.rows("UPDATE wicketgate.revocations SET lifted_at = now() WHERE id = 'user_2'")
+    await until_refused(followed, None, user="user_2")
+
+    assert followed.refuses(user="user_1") is Reason.USER_REVOKED
+    assert followed.observer.connections == 1
+    assert followed.observer.errors == []
+
+
+async def test_a_lift_does_not_wait_for_the_beat(database: Database) -> None:
+    """
+    With an hour between two beats, it would be too late for this test.
+    """
+    async with following(database.url, timing=FeedTiming(beat_seconds=3600)) as followed:
+        for _ in range(3):
+            database.rows(REVOKE, "user", "user_1")
+            await until_refused(followed, Reason.USER_REVOKED, user="user_1")
+            database.rows("UPDATE wicketgate.revocations SET lifted_at = now()")
+            await until_refused(followed, None, user="user_1")
 
 
 async def test_notices_that_cannot_be_read_do_no_harm(
@@ -164,7 +221,7 @@ async def test_what_nobody_tells_is_found_by_looking(database: Database) -> None
         database.rows(REVOKE, "user", "user_1")
         await until_refused(followed, Reason.USER_REVOKED, user="user_1")
         await until(lambda: followed.observer.errors == ["missed 1"])
-        database.rows("UPDATE wicketgate.revocations SET lifted_at = now(), changed_at = now()")
+        database.rows("UPDATE wicketgate.revocations SET lifted_at = now()")
         await until_refused(followed, None, user="user_1")
         deaf = not followed.feed.is_well
         database.rows("ALTER TABLE wicketgate.revocations ENABLE TRIGGER revocations_tell")
@@ -172,7 +229,7 @@ async def test_what_nobody_tells_is_found_by_looking(database: Database) -> None
         await until_refused(followed, Reason.USER_REVOKED, user="user_2")
         async with asyncio.timeout(SECONDS):
             while not followed.feed.is_well:
-                database.rows("UPDATE wicketgate.revocations SET changed_at = now()")
+                database.rows("UPDATE wicketgate.revocations SET reason = 'again'")
                 await asyncio.sleep(0.05)
 
         assert deaf
@@ -199,16 +256,17 @@ async def test_changes_are_read_in_pages_and_none_twice(database: Database) -> N
 
 
 async def test_only_what_changed_lately_is_looked_at(database: Database) -> None:
-    database.rows(REVOKE, "user", "user_1")
-    database.rows(REVOKE, "user", "user_2")
     database.rows(
-        "UPDATE wicketgate.revocations SET changed_at = now() - interval '3 min' "
-        "WHERE id = 'user_1'"
+        "INSERT INTO wicketgate.revocations "
+        "(kind, id, revoked_at, expires_at, reason, source, changed_at) "
+        "SELECT 'user', 'user_' || n, now(), now() + interval '1 h', 'test', 'clerk', "
+        "now() - n * interval '3 min' FROM generate_series(0, 2) n"
     )
+    database.rows("UPDATE wicketgate.revocations SET reason = 'by hand' WHERE id = 'user_2'")
     async with revocation_link(database.url, schema="wicketgate", tell=print) as link:
         found = [row.id async for page in link.changes_since(await link.beat()) for row in page]
 
-    assert found == ["user_2"]
+    assert found == ["user_0", "user_2"]
 
 
 async def test_a_row_is_read_as_it_is(database: Database) -> None:
@@ -224,6 +282,34 @@ async def test_a_row_is_read_as_it_is(database: Database) -> None:
     assert token_life == 86_400
 
 
+async def test_it_is_asked_which_of_many_count(database: Database) -> None:
+    for kind in Kind:
+        for number in range(4):
+            database.rows(REVOKE, kind.value, f"id_{number}")
+    database.rows("UPDATE wicketgate.revocations SET lifted_at = now() WHERE id = 'id_1'")
+    database.rows("UPDATE wicketgate.revocations SET expires_at = now() WHERE id = 'id_2'")
+    database.rows("DELETE FROM wicketgate.revocations WHERE id = 'id_3' AND kind = 'user'")
+    asked = [(Kind.USER, f"id_{number}") for number in range(MOST_ASKED - 1)]
+    async with revocation_link(database.url, schema="wicketgate", tell=print) as link:
+        counting = await link.counting([*asked, (Kind.SESSION, "id_3")])
+
+    assert {row.key for row in counting} == {(Kind.USER, "id_0"), (Kind.SESSION, "id_3")}
+    assert all(row.expires_at - row.revoked_at == 87_000 for row in counting)
+
+
+async def test_a_wait_ends_when_it_is_told_to(database: Database) -> None:
+    wake = asyncio.Event()
+    async with revocation_link(
+        database.url, schema="wicketgate", tell=lambda _: wake.set()
+    ) as link:
+        await link.listen()
+        waiting = asyncio.create_task(link.wait(3600, wake))
+        await asyncio.sleep(0)
+        database.rows("SELECT pg_notify('wicketgate_revocations', 'x')")
+        await asyncio.wait_for(waiting, SECONDS)
+        await link.beat()
+
+
 async def test_what_is_told_while_a_statement_runs_is_passed_on(database: Database) -> None:
     told: list[str] = []
     async with revocation_link(database.url, schema="wicketgate", tell=told.append) as link:
@@ -231,14 +317,14 @@ async def test_what_is_told_while_a_statement_runs_is_passed_on(database: Databa
         database.rows("SELECT pg_notify('wicketgate_revocations', 'one')")
         await link.beat()
         database.rows("SELECT pg_notify('wicketgate_revocations', 'two')")
-        await link.wait(0.2)
+        await link.wait(0.2, asyncio.Event())
 
     assert told == ["one", "two"]
 
 
 async def test_a_connection_that_ends_is_noticed_at_once(database: Database) -> None:
     async with revocation_link(database.url, schema="wicketgate", tell=print) as link:
-        waiting = asyncio.create_task(link.wait(3600))
+        waiting = asyncio.create_task(link.wait(3600, asyncio.Event()))
         await asyncio.sleep(0)
         database.rows(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
@@ -258,7 +344,7 @@ async def test_what_whoever_listens_raises_ends_the_wait_and_not_the_loop(
 
     async with revocation_link(database.url, schema="wicketgate", tell=fail) as link:
         await link.listen()
-        waiting = asyncio.create_task(link.wait(3600))
+        waiting = asyncio.create_task(link.wait(3600, asyncio.Event()))
         await asyncio.sleep(0)
         database.rows("SELECT pg_notify('wicketgate_revocations', 'x')")
         with pytest.raises(ValueError, match="x"):

@@ -13,7 +13,8 @@ from tokens import claims_of
 from wicketgate.adapters.revocation_feed import FeedTiming, RevocationFeed
 from wicketgate.core.reason import Reason
 from wicketgate.core.revocation import RevocationSet
-from wicketgate.core.revocation_table import Kind, Revocation
+from wicketgate.core.revocation_lifts import MOST_WAITING
+from wicketgate.core.revocation_table import Key, Kind, Revocation
 from wicketgate.errors import DependencyError
 
 START = 1_790_000_000.0
@@ -44,9 +45,11 @@ class World:
 
     Attributes:
         steps: What happens in each wait of the feed, in order. Then the test goes on.
-        rows: What counts when everything is loaded, one page each.
+        rows: What the table holds, loaded in pages of one.
         during_load: What happens after the first page of a load.
         changes: What a look for changes finds.
+        during_look: What happens between Postgres' reading of them and ours.
+        during_question: The same, of a question about lifts.
         refusals: How many connections are refused yet.
         token_life: For how long a token's revocation is kept.
         now: Seconds since the start.
@@ -59,6 +62,8 @@ class World:
     rows: list[Revocation] = field(default_factory=list)
     during_load: list[Step] = field(default_factory=list)
     changes: list[Revocation] = field(default_factory=list)
+    during_look: list[Step] = field(default_factory=list)
+    during_question: list[Step] = field(default_factory=list)
     refusals: int = 0
     token_life: float = DAY
     now: float = 0.0
@@ -111,15 +116,27 @@ class FakeLink:
 
     async def changes_since(self, moment: datetime) -> AsyncIterator[Sequence[Revocation]]:
         self.world.calls.append(f"changes since {moment.timestamp() - START:g}")
-        yield list(self.world.changes)
+        found = list(self.world.changes)
+        while self.world.during_look:
+            self.world.during_look.pop(0)(self)
+        yield found
 
-    async def wait(self, seconds: float) -> None:
+    async def counting(self, keys: Sequence[Key]) -> Sequence[Revocation]:
+        self.world.calls.append(f"which of {len(keys)} count")
+        asked = {*keys}
+        counting = [each for each in self.world.rows if each.key in asked and not each.is_lifted]
+        while self.world.during_question:
+            self.world.during_question.pop(0)(self)
+        return counting
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
         await asyncio.sleep(0)
         if not self.world.steps:
             self.world.done.set()
             await asyncio.Event().wait()
-        self.world.now += seconds
         self.world.steps.pop(0)(self)
+        if not wake.is_set():
+            self.world.now += seconds
 
 
 class FakeObserver:
@@ -139,7 +156,7 @@ class FakeObserver:
         self._told.append("reloaded")
 
     def changed(self, row: Revocation) -> None:
-        self._told.append(("changed", row.id))
+        self._told.append(("lifted" if row.is_lifted else "changed", row.id))
 
     def malformed(self) -> None:
         self._told.append("malformed")
@@ -214,6 +231,35 @@ def say(change: Revocation) -> Step:
     return lambda link: link.tell(notice(change))
 
 
+def lift(change: Revocation) -> Step:
+    """Take it out of the table, and tell."""
+
+    def delete(link: FakeLink) -> None:
+        link.world.rows = [each for each in link.world.rows if each.key != change.key]
+        say(replace(change, is_lifted=True))(link)
+
+    return delete
+
+
+def mark_lifted(change: Revocation) -> Step:
+    """Mark it as lifted in the table, and tell nobody."""
+
+    def mark(link: FakeLink) -> None:
+        lifted = replace(change, is_lifted=True)
+        link.world.rows = [lifted if each.key == lifted.key else each for each in link.world.rows]
+        link.world.changes = [lifted]
+
+    return mark
+
+
+def both(*steps: Step) -> Step:
+    def take(link: FakeLink) -> None:
+        for step in steps:
+            step(link)
+
+    return take
+
+
 def later(seconds: float) -> Step:
     def pass_time(link: FakeLink) -> None:
         link.world.now += seconds
@@ -241,18 +287,139 @@ async def test_before_anything_was_loaded_it_is_not_well() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "ids"),
+    ("step", "ids"),
     [
-        (row("user_1"), ["user_1"]),
-        (row("sess_1", Kind.SESSION), ["sess_1", "user_1"]),
-        (row(is_lifted=True), []),
-        (row("user_2", is_lifted=True), ["user_1"]),
+        (say(row("user_1")), ["user_1"]),
+        (say(row("sess_1", Kind.SESSION)), ["sess_1", "user_1"]),
+        (lift(row("user_1")), []),
+        (lift(row("user_2")), ["user_1"]),
     ],
 )
-async def test_what_is_told_takes_effect(change: Revocation, ids: list[str]) -> None:
-    followed = await followed_in(World(rows=[row()], steps=[say(change)]))
+async def test_what_is_told_takes_effect(step: Step, ids: list[str]) -> None:
+    followed = await followed_in(World(rows=[row()], steps=[step]))
 
     assert ids == followed.ids
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+async def test_a_lift_that_the_table_knows_nothing_of_changes_nothing(kind: Kind) -> None:
+    forged = say(row("id_1", kind, is_lifted=True))
+    world = World(rows=[row("id_1", kind)], steps=[forged, silence, later(30), silence])
+    followed = await followed_in(world)
+
+    assert followed.ids == ["id_1"]
+    assert followed.feed.is_well
+    assert not [each for each in world.told if each[0] == "lifted"]  # type: ignore[index]
+
+
+async def test_a_lift_is_asked_about_at_once() -> None:
+    world = World(rows=[row()], steps=[lift(row())])
+    followed = await followed_in(world)
+
+    assert world.now == 0
+    assert world.calls == ["listen", "beat", "load", "which of 1 count"]
+    assert followed.ids == []
+    assert world.told[-1] == ("lifted", "user_1")
+
+
+async def test_of_one_who_is_not_revoked_nothing_is_asked() -> None:
+    world = World(rows=[row()], steps=[say(row("user_2", is_lifted=True)), silence])
+    await followed_in(world)
+
+    assert world.calls == ["listen", "beat", "load", "beat"]
+
+
+@pytest.mark.parametrize("later_words", [[], [say(row(is_lifted=True))]])
+async def test_whoever_is_revoked_while_it_is_asked_whether_they_were_lifted_stays_so(
+    later_words: list[Step],
+) -> None:
+    """
+    Also when somebody lies once more after that.
+    """
+
+    def revoke(link: FakeLink) -> None:
+        world.rows = [row()]
+        say(row())(link)
+
+    world = World(rows=[row()], during_question=[revoke, *later_words])
+    world.steps = [lift(row()), silence]
+
+    assert (await followed_in(world)).ids == ["user_1"]
+
+
+async def test_whoever_is_lifted_while_it_is_asked_about_a_lie_is_asked_about_again() -> None:
+    world = World(rows=[row()], steps=[say(row(is_lifted=True)), silence])
+    world.during_question = [lift(row())]
+
+    assert (await followed_in(world)).ids == []
+
+
+async def test_a_revocation_that_is_a_lie_does_not_outlive_the_lift_before_it() -> None:
+    world = World(rows=[row()], steps=[both(lift(row()), say(row()))])
+
+    assert (await followed_in(world)).ids == []
+
+
+@pytest.mark.parametrize("when", ["before", "during", "load"])
+async def test_a_revocation_after_a_lift_is_as_strict_as_it_is_itself(when: str) -> None:
+    """
+    An hour too much, by mistake, lifted, and revoked again.
+    """
+    milder = replace(row(), revoked_at=START - 3600, expires_at=START + DAY - 3600)
+
+    def revoke(link: FakeLink) -> None:
+        world.rows = [milder]
+        say(milder)(link)
+
+    world = World(rows=[row()])
+    if when == "before":
+        world.steps = [both(lift(row()), revoke), silence]
+    elif when == "during":
+        world.during_question = [revoke]
+        world.steps = [lift(row()), silence]
+    else:
+        world.during_load = [lift(row()), revoke]
+    followed = await followed_in(world)
+
+    expected = {"user_1": (milder.revoked_at, milder.expires_at)}
+    assert expected == followed.revocations.table.users
+
+
+async def test_a_flood_of_lifts_is_ten_questions_a_second_and_changes_nothing() -> None:
+    flood = say(row(is_lifted=True))
+    world = World(rows=[row()], steps=[flood] * 500)
+    followed = await followed_in(world)
+    questions = world.calls.count("which of 1 count")
+    beats = world.calls.count("beat") - 1
+
+    assert followed.ids == ["user_1"]
+    assert beats == pytest.approx(world.now / 2, abs=1)
+    assert beats < questions <= 10 * world.now + beats + 1
+    assert followed.feed.is_well
+
+
+async def test_more_lifts_than_are_kept_are_one_load_every_thirty_seconds() -> None:
+    """
+    And nobody passes for stale, as no revocation can be missing.
+    """
+    many = [row(f"user_{number}") for number in range(MOST_WAITING + 1)]
+
+    def lift_all(link: FakeLink) -> None:
+        world.rows = []
+        for each in many:
+            say(replace(each, is_lifted=True))(link)
+
+    world = World(rows=many, steps=[later(10), lift_all, *[silence] * 12])
+    followed = made(world, max_stale_seconds=5)
+    seen: list[tuple[list[str], bool]] = []
+    world.steps += [lambda _: seen.append((followed.ids, followed.feed.is_well))]
+    world.steps += [silence] * 20
+    await run(world, followed)
+
+    assert seen == [([many[-1].id], True)]
+    assert followed.ids == []
+    assert world.calls.count("load") == 2
+    assert not [each for each in world.told if each[:1] == ("deaf",)]  # type: ignore[index]
 
 
 async def test_what_another_schema_tells_does_not() -> None:
@@ -266,19 +433,22 @@ async def test_what_another_schema_tells_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "ids"),
+    ("during_load", "ids"),
     [
-        ([row("user_9")], ["user_1", "user_2", "user_9"]),
+        ([say(row("user_9"))], ["user_1", "user_2", "user_9"]),
         # Loaded as it was, and lifted while the rest was loaded.
-        ([row("user_1", is_lifted=True)], ["user_2"]),
+        ([lift(row("user_1"))], ["user_2"]),
+        ([say(row("user_9")), lift(row("user_9"))], ["user_1", "user_2"]),
         # Told already, and loaded as it became.
-        ([row("user_2", is_lifted=True), row("user_2")], ["user_1", "user_2"]),
+        ([say(row("user_2", is_lifted=True)), say(row("user_2"))], ["user_1", "user_2"]),
+        # Not so.
+        ([say(row("user_1", is_lifted=True))], ["user_1", "user_2"]),
     ],
 )
 async def test_what_is_told_during_a_load_is_not_lost_in_it(
-    changes: list[Revocation], ids: list[str]
+    during_load: list[Step], ids: list[str]
 ) -> None:
-    world = World(rows=[row("user_1"), row("user_2")], during_load=[*map(say, changes)])
+    world = World(rows=[row("user_1"), row("user_2")], during_load=during_load)
 
     assert ids == (await followed_in(world)).ids
 
@@ -396,6 +566,55 @@ async def test_what_a_look_finds_takes_effect_and_nobody_having_told_is_noticed(
     assert not followed.feed.is_well
 
 
+async def test_a_lift_that_a_look_finds_takes_effect_and_was_missed() -> None:
+    world = World(rows=[row()], steps=[both(later(30), mark_lifted(row())), silence, silence])
+
+    followed = await followed_in(world)
+
+    assert followed.ids == []
+    assert world.told[-2:] == [("lifted", "user_1"), ("deaf", 1)]
+    assert not followed.feed.is_well
+
+
+@pytest.mark.parametrize("order", ["told, found", "found, told"])
+async def test_a_lift_that_a_look_finds_and_that_is_told_was_not_missed(order: str) -> None:
+    told = say(row(is_lifted=True))
+    world = World(rows=[row()])
+    if order == "told, found":
+        world.during_look = [told]
+        world.steps = [both(later(30), mark_lifted(row())), silence, silence]
+    else:
+        world.steps = [both(later(30), mark_lifted(row())), told, silence, silence]
+
+    followed = await followed_in(world)
+
+    assert followed.ids == []
+    assert followed.feed.is_well
+
+
+async def test_whoever_was_revoked_since_a_look_read_the_lift_stays_so() -> None:
+    def revoke(link: FakeLink) -> None:
+        world.rows = [row()]
+        say(row())(link)
+
+    world = World(rows=[row()], steps=[both(later(30), mark_lifted(row())), silence, silence])
+    world.during_look = [revoke]
+    followed = await followed_in(world)
+
+    assert followed.ids == ["user_1"]
+    assert followed.feed.is_well
+
+
+async def test_who_is_deaf_hears_of_lifts_at_every_beat() -> None:
+    world = World(changes=[row()], rows=[], steps=[later(30), silence])
+    world.steps += [both(silence, lambda _: world.rows.append(row()), mark_lifted(row()))]
+
+    followed = await followed_in(world)
+
+    assert followed.ids == []
+    assert not followed.feed.is_well
+
+
 async def test_who_is_deaf_looks_at_every_beat_and_listens_anew() -> None:
     world = World(changes=[row()], steps=[later(30), silence, silence])
 
@@ -424,6 +643,7 @@ async def test_who_hears_again_is_deaf_no_more() -> None:
         ([row()], [row()], silence),
         ([], [row(is_lifted=True)], silence),
         ([], [row()], say(row())),
+        ([row()], [row()], say(row(is_lifted=True))),
         # Ended by our clock, which may be ahead.
         ([], [Revocation(Kind.USER, "user_1", START, START + 31)], silence),
     ],

@@ -8,6 +8,8 @@ The rules:
   following what is told meanwhile.
 * A connection that is silent is asked every two seconds, because a server that
   vanished does not say so. One that was lost is opened anew, soon at first.
+* That somebody is revoked is believed at once. That somebody no longer is, the table is
+  asked about first: every login of the database can speak on the channel.
 * Every thirty seconds the latest changes are read as well. If they hold what nobody
   told, we are deaf (a pooler is in between, say): then they are read at every beat.
 * The table is as of the moment of the last question that was answered. How long
@@ -24,8 +26,9 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from wicketgate.core.revocation import RevocationSet
+from wicketgate.core.revocation_lifts import Lifts
 from wicketgate.core.revocation_notice import MalformedNoticeError, parse_notice
-from wicketgate.core.revocation_table import Kind, Revocation, RevocationTable
+from wicketgate.core.revocation_table import Key, Kind, Revocation, RevocationTable
 from wicketgate.errors import ConfigurationError, DependencyError
 
 GUARD_SECONDS: Final = 0.25
@@ -51,8 +54,11 @@ class Link(Protocol):
     def changes_since(self, moment: datetime) -> AsyncIterator[Sequence[Revocation]]:
         """Yield all that may have changed since the database's time `moment`."""
 
-    async def wait(self, seconds: float) -> None:
-        """Pass on what is told for so many seconds."""
+    async def counting(self, keys: Sequence[Key]) -> Sequence[Revocation]:
+        """Return those with one of `keys` that count."""
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        """Pass on what is told, for so many seconds or until `wake` is set."""
 
 
 Connect = Callable[[Callable[[str], None]], AbstractAsyncContextManager[Link]]
@@ -96,6 +102,7 @@ class FeedTiming:
 
     Attributes:
         beat_seconds: Between two questions to a connection that is silent.
+        lift_seconds: At least between two questions about lifts, beats aside.
         poll_seconds: Between two looks for what was not told, and at least between
             two loads over one connection.
         retry_seconds: The longest wait before the first new connection; doubles.
@@ -105,6 +112,7 @@ class FeedTiming:
     """
 
     beat_seconds: float = 2.0
+    lift_seconds: float = 0.1
     poll_seconds: float = 30.0
     retry_seconds: float = 0.2
     retry_limit_seconds: float = 5.0
@@ -159,12 +167,15 @@ class RevocationFeed:
         self._jitter = jitter
         self._sleep = sleep
         self._current_at = self._loaded_at = self._polled_at = timer()
+        self._beat_at = self._lifts_at = self._current_at
         self._polled_to: datetime | None = None
         self._failures = 0
         self._journal: list[Revocation] | None = None
         self._is_doubtful = False
         self._is_deaf = False
-        self._unheard: set[tuple[Kind, str]] = set()
+        self._unheard: set[Key] = set()
+        self._lifts = Lifts()
+        self._lift_told = asyncio.Event()
         self._kept: float | None = None
         # What is not known at all is as stale as can be.
         revocations.is_trusted = timing.max_stale_seconds is None
@@ -206,11 +217,22 @@ class RevocationFeed:
         await self._load(link)
         rows = sum(map(self._set.table.count, Kind))
         self._observer.current(rows=rows, seconds=self._timer() - started)
+        self._beat_at = self._timer() + self._timing.beat_seconds
         while True:
-            await link.wait(self._timing.beat_seconds)
-            await self._beat(link)
-            # Not before: who fails right after a load must not come back at once.
-            self._failures = 0
+            await self._listen(link)
+            if self._lifts and self._timer() >= self._lifts_at:
+                await self._ask(link)
+            if self._timer() >= self._beat_at:
+                await self._beat(link)
+                self._beat_at = self._timer() + self._timing.beat_seconds
+                # Not before: who fails right after a load must not come back at once.
+                self._failures = 0
+
+    async def _listen(self, link: Link) -> None:
+        """Until it is time for something else. A lift is something else, but not in a flood."""
+        self._lift_told.clear()
+        until = min(self._beat_at, self._lifts_at) if self._lifts else self._beat_at
+        await link.wait(max(0.0, until - self._timer()), self._lift_told)
 
     async def _beat(self, link: Link) -> None:
         asked_at = self._timer()
@@ -221,16 +243,36 @@ class RevocationFeed:
             self._is_deaf = True
             self._unheard.clear()
         poll_seconds = self._timing.poll_seconds
-        if self._is_doubtful and asked_at - self._loaded_at >= poll_seconds:
+        wants_load = self._is_doubtful or self._lifts.is_overrun
+        if wants_load and asked_at - self._loaded_at >= poll_seconds:
             await self._load(link)
             self._observer.reloaded()
         elif self._is_doubtful or self._is_deaf or asked_at - self._polled_at >= poll_seconds:
             await self._poll(link, moment)
+        if self._lifts:
+            await self._ask(link)
         self._set.table.expire(self._clock())
         self._confirm(asked_at)
 
+    async def _ask(self, link: Link) -> None:
+        """Have what was said to be lifted as the database has it."""
+        self._lifts_at = self._timer() + self._timing.lift_seconds
+        if not (keys := self._lifts.ask(self._set.table)):
+            return
+        counting = {row.key: row for row in await link.counting(keys)}
+        for key, is_told in self._lifts.answered():
+            if key in counting:
+                # Revoked anew, maybe, and less strictly than before the lift.
+                self._set.table.replace(counting[key])
+                continue
+            kind, row_id = key
+            self._apply(Revocation(kind, row_id, 0.0, 0.0, is_lifted=True))
+            if not is_told:
+                self._unheard.add(key)
+
     async def _load(self, link: Link) -> None:
         asked_at = self._timer()
+        self._lifts.clear()
         self._journal = []
         try:
             await link.listen()
@@ -250,6 +292,8 @@ class RevocationFeed:
         self._loaded_at = self._polled_at = asked_at
         self._polled_to = moment
         self.loaded.set()
+        if self._lifts:
+            await self._ask(link)
         self._confirm(asked_at)
 
     async def _poll(self, link: Link, moment: datetime) -> None:
@@ -260,9 +304,14 @@ class RevocationFeed:
         async for page in link.changes_since(self._polled_to or moment):
             now = self._clock()
             for row in page:
-                if row.expires_at > now and not self._set.table.agrees_with(row):
-                    self._apply(row)
-                    self._unheard.add((row.kind, row.id))
+                if row.expires_at <= now or self._set.table.agrees_with(row):
+                    continue
+                if row.is_lifted:
+                    # Since it was read, the next revocation may have been told.
+                    self._lifts.add(row.key, is_told=False)
+                    continue
+                self._apply(row)
+                self._unheard.add(row.key)
         self._note_kept(await link.token_life())
         self._polled_at, self._polled_to = asked_at, moment
 
@@ -279,7 +328,13 @@ class RevocationFeed:
         if self._is_deaf:
             self._is_deaf = False
             self._observer.hears()
-        self._unheard.discard((row.kind, row.id))
+        self._unheard.discard(row.key)
+        if row.is_lifted:
+            if not self._lifts:
+                self._lift_told.set()
+            self._lifts.add(row.key, is_told=True)
+            return
+        self._lifts.overtake(row.key)
         self._apply(row)
 
     def _apply(self, row: Revocation) -> None:

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import AsyncConnection, sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from wicketgate.core.revocation_table import Kind, Revocation
+from wicketgate.core.revocation_table import Key, Kind, Revocation
 from wicketgate.sql import query
 from wicketgate.sql.connection import CONNECT_SECONDS, bounded, conninfo_of, limit_statements
 from wicketgate.sql.faults import database_fault
@@ -79,7 +79,7 @@ class RevocationLink:
         text = query("revocations_page", self._schema)
         last: Mapping[str, object] = {"kind": "", "id": ""}
         while rows := await self._page(text, last):
-            yield [Revocation(Kind(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
+            yield [_revocation(row) for row in rows]
             last = {"kind": rows[-1][0], "id": rows[-1][1]}
 
     async def changes_since(self, moment: datetime) -> AsyncIterator[Sequence[Revocation]]:
@@ -91,11 +91,18 @@ class RevocationLink:
             "id": "",
         }
         while rows := await self._page(text, last):
-            yield [Revocation(Kind(row[0]), row[1], row[2], row[3], row[4]) for row in rows]
+            yield [_revocation(row) for row in rows]
             last = {"changed_at": rows[-1][5], "kind": rows[-1][0], "id": rows[-1][1]}
 
-    async def wait(self, seconds: float) -> None:
-        """Pass on what is told, for so many seconds.
+    async def counting(self, keys: Sequence[Key]) -> Sequence[Revocation]:
+        """Return the revocations with one of `keys` that count. Thousands are too many."""
+        values = {"kinds": [kind.value for kind, _ in keys], "ids": [row_id for _, row_id in keys]}
+        text = query("revocations_counting", self._schema)
+        rows = await self._fetch(text, values, seconds=PAGE_SECONDS)
+        return [_revocation(row) for row in rows]
+
+    async def wait(self, seconds: float, wake: asyncio.Event) -> None:
+        """Pass on what is told, for so many seconds or until `wake` is set.
 
         Raises:
             DependencyError: the connection is lost.
@@ -111,11 +118,13 @@ class RevocationLink:
                 loop.remove_reader(socket)
                 lost.set_exception(error)
 
+        woken = asyncio.create_task(wake.wait())
+        ends: set[asyncio.Future[Any]] = {lost, woken}
         try:
             socket = self._connection.pgconn.socket
             loop.add_reader(socket, read)
             try:
-                await asyncio.wait({lost}, timeout=seconds)
+                await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             finally:
                 if not lost.done():
                     loop.remove_reader(socket)
@@ -123,6 +132,8 @@ class RevocationLink:
                 lost.result()
         except psycopg.Error as error:
             raise database_fault(error) from error
+        finally:
+            woken.cancel()
 
     def _read(self) -> None:
         pgconn = self._connection.pgconn
@@ -150,6 +161,10 @@ class RevocationLink:
             return await bounded(fetch(), seconds=seconds)
         except psycopg.Error as error:
             raise database_fault(error) from error
+
+
+def _revocation(row: Row) -> Revocation:
+    return Revocation(Kind(row[0]), row[1], row[2], row[3], row[4])
 
 
 @asynccontextmanager

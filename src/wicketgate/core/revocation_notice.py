@@ -2,14 +2,19 @@
 
 Its form is that of the trigger ``tell_revocation`` of migration 4. The channel is the
 database's, and whoever may connect may speak on it: what is said is believed only
-as far as it has this form, and the table itself is asked about the rest.
+as far as it has this form, and the table itself is asked about the rest. So it must be
+possible to ask about the id: one that no token has, or that not every database can
+store, is no id.
 """
 
 from math import isfinite
-from typing import Any
+from typing import Any, Final
 
 from wicketgate.core.revocation_table import Kind, Revocation
 from wicketgate.core.strict_json import NotStrictJsonError, parse_object
+
+MAX_ID_LENGTH: Final = 128
+"""That of the column."""
 
 
 class MalformedNoticeError(ValueError):
@@ -48,7 +53,7 @@ def parse_notice(text: str, *, schema: str) -> Revocation | None:
         raise MalformedNoticeError(msg)
     return Revocation(
         kind,
-        _text(notice, "id"),
+        _id(notice),
         _seconds(notice, "revoked_at"),
         _seconds(notice, "expires_at"),
         is_lifted,
@@ -59,6 +64,14 @@ def _text(notice: dict[str, Any], name: str) -> str:
     text = notice.get(name)
     if type(text) is not str or not text:
         msg = f"{name} is not a text"
+        raise MalformedNoticeError(msg)
+    return text
+
+
+def _id(notice: dict[str, Any]) -> str:
+    text = _text(notice, "id")
+    if len(text) > MAX_ID_LENGTH or not (text.isascii() and text.isprintable()):
+        msg = "id is not the id of a user or a session"
         raise MalformedNoticeError(msg)
     return text
 

@@ -18,6 +18,10 @@ class Kind(StrEnum):
     """Every token of a session."""
 
 
+Key = tuple[Kind, str]
+"""What is revoked, and its id."""
+
+
 @dataclass(frozen=True, slots=True)
 class Revocation:
     """One row, as it is or as it became.
@@ -35,6 +39,11 @@ class Revocation:
     revoked_at: float
     expires_at: float
     is_lifted: bool = False
+
+    @property
+    def key(self) -> Key:
+        """What it is about."""
+        return self.kind, self.id
 
 
 Moments = tuple[float, float]
@@ -60,7 +69,7 @@ class RevocationTable:
         self.users: dict[str, Moments] = {}
         self.sessions: dict[str, Moments] = {}
         # Ids by the minute they end in. An id whose end moved is in an old place as well.
-        self._endings: dict[int, list[tuple[Kind, str]]] = {}
+        self._endings: dict[int, list[Key]] = {}
 
     def apply(self, row: Revocation) -> None:
         """Let `row` count, or no longer when it was lifted.
@@ -73,20 +82,27 @@ class RevocationTable:
         if row.is_lifted:
             rows.pop(row.id, None)
             return
-        moments = (row.revoked_at, min(row.expires_at, _NEVER))
+        moments = _moments(row)
         if known is not None:
             moments = (max(known[0], moments[0]), max(known[1], moments[1]))
-        rows[row.id] = moments
-        minute = _minute(moments)
-        if known is None or _minute(known) != minute:
-            self._endings.setdefault(minute, []).append((row.kind, row.id))
+        self._put(row.key, moments)
+
+    def replace(self, row: Revocation) -> None:
+        """Let `row` count as it is, whatever was known. It is not one that was lifted."""
+        self._put(row.key, _moments(row))
+
+    def holds(self, key: Key) -> bool:
+        """Return whether `key` is revoked."""
+        kind, row_id = key
+        return row_id in self._rows(kind)
 
     def agrees_with(self, row: Revocation) -> bool:
         """Return whether to apply `row` would change nothing."""
         known = self._rows(row.kind).get(row.id)
         if known is None or row.is_lifted:
             return (known is None) == row.is_lifted
-        return known[0] >= row.revoked_at and known[1] >= min(row.expires_at, _NEVER)
+        moments = _moments(row)
+        return known[0] >= moments[0] and known[1] >= moments[1]
 
     def expire(self, now: float) -> None:
         """Drop what matters no more at `now`, in POSIX seconds; a minute late at most."""
@@ -101,8 +117,21 @@ class RevocationTable:
         """Return how many revocations of `kind` there are."""
         return len(self._rows(kind))
 
+    def _put(self, key: Key, moments: Moments) -> None:
+        kind, row_id = key
+        rows = self._rows(kind)
+        known = rows.get(row_id)
+        rows[row_id] = moments
+        minute = _minute(moments)
+        if known is None or _minute(known) != minute:
+            self._endings.setdefault(minute, []).append(key)
+
     def _rows(self, kind: Kind) -> dict[str, Moments]:
         return self.users if kind is Kind.USER else self.sessions
+
+
+def _moments(row: Revocation) -> Moments:
+    return row.revoked_at, min(row.expires_at, _NEVER)
 
 
 def _minute(moments: Moments) -> int:

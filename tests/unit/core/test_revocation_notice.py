@@ -22,7 +22,8 @@ NOTICE = {
 WRONG: dict[str, list[object]] = {
     "schema": [1, "", []],
     "kind": ["org", "USER", "", 1, []],
-    "id": ["", 1, ["user_1"]],
+    # Postgres could not be asked about some of these.
+    "id": ["", 1, ["user_1"], "x" * 129, "user\x00", "user\udc80", "us\u00e9r", "user\n"],
     "revoked_at": ["1", True, [], float("inf"), float("nan")],
     "expires_at": ["1", True, [], 10**400],
     "is_lifted": [0, 1, "false", []],
@@ -43,6 +44,14 @@ def test_a_notice_is_read(kind: Kind, *, is_lifted: bool) -> None:
 
     expected = Revocation(kind, "user_1", 1_790_000_000.123456, 1_790_087_000.0, is_lifted)
     assert expected == row
+
+
+@pytest.mark.parametrize("row_id", ["x", "x" * 128, "user_2xLk9QmVb3TnR8sWfYh1JdZpAc0"])
+def test_an_id_is_as_long_as_the_column_at_most(row_id: str) -> None:
+    row = parse_notice(notice(id=row_id), schema="wicketgate")
+
+    assert row is not None
+    assert row_id == row.id
 
 
 def test_a_member_that_is_not_known_changes_nothing() -> None:

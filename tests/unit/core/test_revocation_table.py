@@ -33,6 +33,25 @@ def table_of(*rows: Revocation) -> RevocationTable:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_it_holds_what_is_revoked_and_nothing_else(kind: Kind) -> None:
+    table = table_of(row(kind=kind, row_id="id_1"))
+
+    assert [each for each in KINDS if table.holds((each, "id_1"))] == [kind]
+    assert not table.holds((kind, "id_2"))
+
+
+@pytest.mark.parametrize("known", [[], [row(NOW - 9, NOW + 9)], [row(NOW + 200, NOW + 200)]])
+def test_what_replaces_another_counts_as_it_is_and_ends_then(known: list[Revocation]) -> None:
+    table = table_of(*known)
+    table.replace(row(NOW, NOW + 60))
+    before = dict(table.users)
+    table.expire(NOW + 60 + MINUTE)
+
+    assert before == {"user_1": (NOW, NOW + 60)}
+    assert table.users == {}
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_revocation_is_kept_under_its_kind(kind: Kind) -> None:
     table = table_of(row(NOW, NOW + 60, kind=kind, row_id="id_1"))
 

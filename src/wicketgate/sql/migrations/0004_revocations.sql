@@ -71,13 +71,23 @@ CREATE FUNCTION {schema}.revoke(
         source = CASE
             WHEN revocations.lifted_at IS NULL AND revocations.expires_at > now()
             THEN greatest(revocations.source, EXCLUDED.source) ELSE EXCLUDED.source END,
-        lifted_at = NULL,
-        changed_at = clock_timestamp()
+        lifted_at = NULL
     WHERE revocations.lifted_at IS NOT NULL
         OR revocations.revoked_at < EXCLUDED.revoked_at
         OR revocations.expires_at < EXCLUDED.expires_at
         OR revocations.source < EXCLUDED.source
 $$;
+
+-- Whoever changes a row need not remember to say when.
+CREATE FUNCTION {schema}.stamp_revocation() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    NEW.changed_at := clock_timestamp();
+    RETURN NEW;
+END
+$$;
+
+CREATE TRIGGER revocations_stamp BEFORE UPDATE ON {schema}.revocations
+    FOR EACH ROW EXECUTE FUNCTION {schema}.stamp_revocation();
 
 -- The whole row is told, and to be put in the place of what was known. `changed_at` makes
 -- each change another text: of texts that are equal Postgres tells only the first of a
@@ -132,7 +142,7 @@ DECLARE
     told_at timestamptz := greatest(NEW.clerk_updated_at, NEW.event_at, NEW.deleted_at);
 BEGIN
     IF why IS NULL THEN
-        UPDATE {schema}.revocations SET lifted_at = now(), changed_at = clock_timestamp()
+        UPDATE {schema}.revocations SET lifted_at = now()
         WHERE kind = 'user' AND id = NEW.clerk_user_id AND source = 'clerk'
             AND lifted_at IS NULL AND expires_at > now();
         RETURN NULL;
