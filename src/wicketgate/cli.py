@@ -33,6 +33,7 @@ from wicketgate.settings import (
     WebhooksSettings,
     settings_of,
 )
+from wicketgate.token_cli import add_explain_token
 from wicketgate.tools.service_token_command import add_service_token
 
 USAGE_ERROR: Final = 2
@@ -170,6 +171,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_revocations(revocations)
     add_policy(commands.add_parser)
+    add_explain_token(commands.add_parser)
     add_service_token(commands.add_parser)
     local = commands.add_parser(
         "local",

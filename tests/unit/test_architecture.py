@@ -35,6 +35,7 @@ RANK: Final = {
     "local": 5,
     "policy_cli": 5,
     "revocation_cli": 5,
+    "token_cli": 5,
     "cli": 6,
     "__main__": 7,
 }

@@ -106,6 +106,20 @@ class PostgresRevocations:
 
         return await self._bounded(work)
 
+    async def find(self, kind: Kind, identity: str) -> RevocationRow | None:
+        """Return the row about a user or a session, in force or not; `None` for none.
+
+        Raises:
+            DependencyError: Postgres failed.
+        """
+
+        async def work() -> RevocationRow | None:
+            values = {"kind": kind.value, "id": identity}
+            found = await (await self._execute("find_revocation", values)).fetchone()
+            return None if found is None else _row(found)
+
+        return await self._bounded(work)
+
     async def rows(self, *, is_all: bool = False) -> list[RevocationRow]:
         """Return what is in force, last changed first.
 
