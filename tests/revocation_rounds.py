@@ -2,10 +2,11 @@
 
 In each round a fault is made, revocations and their opposites are committed before,
 during and after it, and once the feed says that it is current again, everybody is
-asked about: whoever is revoked must be refused, and nobody else.
+asked about: whoever is revoked must be refused, and nobody else. Some of what is told is a lie.
 """
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -19,7 +20,7 @@ from random import Random
 import psycopg
 
 from wicketgate.adapters.revocation_feed import FeedTiming, Link, RevocationFeed
-from wicketgate.adapters.revocation_link import APPLICATION, revocation_link
+from wicketgate.adapters.revocation_link import APPLICATION, CHANNEL, revocation_link
 from wicketgate.core.claims import Claims, SessionId, UserId
 from wicketgate.core.reason import Reason
 from wicketgate.core.revocation import RevocationSet
@@ -157,7 +158,7 @@ class Book:
     known: list[tuple[Kind, str]] = field(default_factory=list)
 
     def change(self, connection: psycopg.Connection) -> None:
-        """Commit one change: somebody new, somebody again, or somebody lifted."""
+        """Commit one change: somebody new, somebody again, somebody lifted, or a lie."""
         roll = self.random.random()
         if roll < 0.5 or not self.known:
             kind = self.random.choice(list(Kind))
@@ -165,8 +166,10 @@ class Book:
             self._revoke(connection, *self.known[-1])
         elif roll < 0.7:
             self._revoke(connection, *self.random.choice(self.known))
-        else:
+        elif roll < 0.9:
             self._lift(connection, *self.random.choice(self.known))
+        else:
+            self._lie(connection, *self.random.choice(self.known))
 
     def check(self, followed: Followed) -> list[str]:
         """Return a complaint for everybody who is treated wrongly."""
@@ -207,6 +210,18 @@ class Book:
             (kind.value, row_id),
         )
         self.revoked.pop((kind, row_id), None)
+
+    def _lie(self, connection: psycopg.Connection, kind: Kind, row_id: str) -> None:
+        """Say that somebody was lifted, revoked or not."""
+        notice = {
+            "schema": "wicketgate",
+            "kind": kind.value,
+            "id": row_id,
+            "revoked_at": 0,
+            "expires_at": 0,
+            "is_lifted": True,
+        }
+        connection.execute("SELECT pg_notify(%s, %s)", (CHANNEL, json.dumps(notice)))
 
 
 async def play(

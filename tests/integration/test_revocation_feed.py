@@ -23,8 +23,8 @@ from wicketgate.local.postgres import EmbeddedPostgres
 SECONDS = 20
 BAN = "UPDATE wicketgate.users SET banned = %s::boolean"
 LIE = (
-    '{"schema":"wicketgate","kind":"user","id":"%s","revoked_at":0,"expires_at":0,'
-    '"is_lifted":true,"n":'
+    '{"schema":"wicketgate","kind":"user","id":"%s","revoked_at":0,"expires_at":9000000000,'
+    '"is_lifted":%s,"n":'
 )
 REVOKE = "SELECT wicketgate.revoke(%s, %s, now(), 'test', 'operator')"
 
@@ -101,10 +101,12 @@ async def test_no_login_of_the_database_lifts_by_talking(
     stranger = database.as_role(role)
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         stranger.rows("TABLE wicketgate.revocations")
-    stranger.rows(
-        "SELECT pg_notify('wicketgate_revocations', %s || n || '}') FROM generate_series(1, 99) n",
-        LIE % row_id,
-    )
+    for is_lifted in ("false", "true"):
+        stranger.rows(
+            "SELECT pg_notify('wicketgate_revocations', %s || n || '}') "
+            "FROM generate_series(1, 99) n",
+            LIE % (row_id, is_lifted),
+        )
     # It comes later, and is asked about with or after the lie.
     database.rows("UPDATE wicketgate.revocations SET lifted_at = now() WHERE id = 'user_2'")
     await until_refused(followed, None, user="user_2")
