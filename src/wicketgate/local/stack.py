@@ -204,6 +204,8 @@ class LocalStack:
             "WICKETGATE_ADMIN_ADDRESS": f"{LOOPBACK}:{admin}",
             "WICKETGATE_JWKS_CACHE_FILE": str(directory / "jwks.json"),
             "WICKETGATE_JWKS_COOLDOWN_SECONDS": str(COOLDOWN_SECONDS),
+            # All of it is on one machine, which may be busy; under Envoy's timeout still.
+            "WICKETGATE_JWKS_WAIT_SECONDS": "0.4",
             # Nobody is left to be drained for when the stack comes down.
             "WICKETGATE_DRAIN_SECONDS": "0",
             "WICKETGATE_GRACE_SECONDS": "1",
