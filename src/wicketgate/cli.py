@@ -14,6 +14,7 @@ from typing import Final
 
 from wicketgate import __version__
 from wicketgate.app.rulebook import check_rules
+from wicketgate.doctor_cli import add_doctor
 from wicketgate.errors import ConfigurationError, WicketgateError
 from wicketgate.policy_cli import add_policy
 from wicketgate.revocation_cli import (
@@ -173,6 +174,7 @@ def _parser() -> argparse.ArgumentParser:
     add_policy(commands.add_parser)
     add_explain_token(commands.add_parser)
     add_service_token(commands.add_parser)
+    add_doctor(commands.add_parser)
     local = commands.add_parser(
         "local",
         help="run the whole system on this machine",

@@ -1,0 +1,155 @@
+"""What can be wrong in Istio's way to ask the gate.
+
+Source: Istio, ``mesh/v1alpha1`` (MeshConfig), ``security/v1`` (AuthorizationPolicy),
+``networking/v1alpha3`` (EnvoyFilter).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from wicketgate.doctor.filter_checks import FILTER_CHECKS, of_timeout
+from wicketgate.doctor.finding import Drop, Fault, Faults, Insert, Put
+from wicketgate.doctor.manager_checks import missing, shown, strip_filter
+from wicketgate.doctor.node import Node
+from wicketgate.doctor.parts import EXT_AUTHZ, HEADER_MUTATION, config_of
+
+_DEFAULT_SECONDS: Final = 600.0
+_NORMALIZED: Final = frozenset({"MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"})
+_VERDICTS: Final = frozenset({"200", "401", "403", "404"})
+
+
+def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Faults:
+    """Yield what is wrong in manifests of Istio's that belong together.
+
+    Args:
+        documents: All objects, and the mesh configuration.
+        identity: Headers that carry identity, beside those that always do.
+    """
+    meshes = [each for document in documents for each in _mesh_configs(document)]
+    providers = [each for mesh in meshes for each in mesh.at("extensionProviders").items()]
+    policies = [each for each in documents if _is_custom(each)]
+    patches = [each for document in documents for each in _patches(document)]
+    gates = [(entry, config) for entry, kind, config in patches if kind == EXT_AUTHZ]
+    for provider in providers:
+        yield from _provider(provider)
+    for policy in policies:
+        yield from _policy(policy, providers, knows_mesh=bool(meshes))
+    for _, config in gates:
+        for check in FILTER_CHECKS:
+            yield from check(config)
+    if policies or gates or any(map(_asks, providers)):
+        for mesh in meshes:
+            yield from _normalization(mesh)
+    places = [entry.place for entry, _ in gates] + [policy.place for policy in policies]
+    removals = [
+        mutation
+        for _, kind, config in patches
+        if kind == HEADER_MUTATION
+        for mutation in config.at("mutations", "request_mutations").items()
+    ]
+    found = missing(identity, removals, drops_underscores=False)
+    if places and found:
+        place = places[0]
+        edit = Insert((len(documents),), _strip_patch(identity))
+        yield Fault("identity-not-stripped", place, shown(found), (edit,))
+
+
+def _mesh_configs(document: Node) -> Iterator[Node]:
+    for way in (("spec", "meshConfig"), ("meshConfig",), ("spec", "values", "meshConfig")):
+        if document.at(*way).is_there:
+            yield document.at(*way)
+    if document.at("extensionProviders").is_there:
+        yield document
+
+
+def _is_custom(document: Node) -> bool:
+    is_policy = document.at("kind").text == "AuthorizationPolicy"
+    return is_policy and document.at("spec", "action").text == "CUSTOM"
+
+
+def _patches(document: Node) -> Iterator[tuple[Node, str, Node]]:
+    if document.at("kind").text == "EnvoyFilter":
+        for patch in document.at("spec", "configPatches").items():
+            if patch.at("applyTo").text == "HTTP_FILTER":
+                entry = patch.at("patch", "value")
+                yield entry, *config_of(entry)
+
+
+def _asks(provider: Node) -> bool:
+    return provider.at("envoyExtAuthzGrpc").is_there or provider.at("envoyExtAuthzHttp").is_there
+
+
+def _provider(provider: Node) -> Faults:
+    http, grpc = provider.at("envoyExtAuthzHttp"), provider.at("envoyExtAuthzGrpc")
+    if http.is_there:
+        kept = {key: node.value for key, node in http.entries() if key in ("service", "port")}
+        value = {**kept, "timeout": "0.5s", "statusOnError": "503"}
+        edits = (Drop(http.place), Put(grpc.place, value))
+        yield Fault("http-service", http.place, "the provider is an envoyExtAuthzHttp", edits)
+    if not grpc.is_there:
+        return
+    fail_open = grpc.at("failOpen")
+    if fail_open.is_true:
+        edit = Put(fail_open.place, value=False)
+        yield Fault("failure-mode-allow", fail_open.place, "failOpen is true", (edit,))
+    status = grpc.at("statusOnError")
+    if not status.is_there or str(status.value) in _VERDICTS:
+        found = (
+            f"statusOnError is {status.value}" if status.is_there else "there is no statusOnError"
+        )
+        yield Fault("status-on-error", status.place, found, (Put(status.place, "503"),))
+    yield from of_timeout(grpc.at("timeout"), default=_DEFAULT_SECONDS)
+    clears = grpc.at("clearRouteCache")
+    if clears.is_true:
+        edit = Put(clears.place, value=False)
+        yield Fault("clear-route-cache", clears.place, "clearRouteCache is true", (edit,))
+
+
+def _policy(policy: Node, providers: Sequence[Node], *, knows_mesh: bool) -> Faults:
+    name = policy.at("spec", "provider", "name")
+    names = [each.at("name").text for each in providers]
+    if knows_mesh and name.text not in names:
+        found = f"there is no extensionProvider {name.text}"
+        edits = (Put(name.place, names[0]),) if len(names) == 1 else ()
+        advice = "name one of meshConfig.extensionProviders"
+        yield Fault("provider-unknown", name.place, found, edits, "" if edits else advice)
+    rules = policy.at("spec", "rules")
+    if not any(not rule.value for rule in rules.items()):
+        found = (
+            "each of its rules selects" if rules.value else "it has no rules, and selects nothing"
+        )
+        yield Fault("policy-partial", rules.place, found, (Put(rules.place, [{}]),))
+
+
+def _normalization(mesh: Node) -> Faults:
+    node = mesh.at("pathNormalization", "normalization")
+    if node.text not in _NORMALIZED:
+        found = f"normalization is {node.value}" if node.is_there else "normalization is not set"
+        edit = Put(
+            mesh.at("pathNormalization").place, {"normalization": "DECODE_AND_MERGE_SLASHES"}
+        )
+        yield Fault("path-normalization", node.place, found, (edit,))
+
+
+def _strip_patch(identity: Sequence[str]) -> dict[str, Any]:
+    return {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "metadata": {"name": "strip-identity", "namespace": "istio-system"},
+        "spec": {
+            "configPatches": [
+                {
+                    "applyTo": "HTTP_FILTER",
+                    "match": {
+                        "context": "GATEWAY",
+                        "listener": {
+                            "filterChain": {
+                                "filter": {"name": "envoy.filters.network.http_connection_manager"}
+                            }
+                        },
+                    },
+                    "patch": {"operation": "INSERT_FIRST", "value": strip_filter(identity)},
+                }
+            ]
+        },
+    }
