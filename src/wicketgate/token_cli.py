@@ -151,6 +151,7 @@ async def _explained(
         keys_from=found.origin,
         now=now,
         notes=found.notes,
+        hint=found.hint,
     )
 
 

@@ -501,8 +501,8 @@ def test_the_failed_check_stands_out(capsys: pytest.CaptureFixture[str]) -> None
     printed = capsys.readouterr().out
     assert "\nsession     ok           sid sess_2xLm...; " in printed
     assert (
-        "\nclock       FAILED       at 2026-09-21T14:15:00Z; issued 100 s ago; valid from "
-        "110 s ago; expires 40 s ago; clocks may differ by 5 s\n"
+        "\nclock       FAILED       at 2026-09-21T14:15:00Z; iat 100 s ago; nbf 110 s ago; "
+        "exp 40 s ago; clocks may differ by 5 s\n"
     ) in printed
     assert "\nrevocation  not reached  " in printed
     assert "\ndecision  REFUSE 401 token_expired: The token has expired.\n" in printed
@@ -632,6 +632,23 @@ async def test_without_a_network_the_keys_are_those_of_the_copy(tmp_path: Path) 
 
     assert (found.keys, found.are_current) == (keys(), True)
     assert found.origin.endswith("jwks.json, of 2026-09-21T14:12:20Z")
+    assert (found.notes, found.hint.endswith("--fetch")) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_told"),
+    [
+        (valid_token(), False),
+        (token(header={"kid": "ins_unknown"}), True),
+        (clerk().mint(now=NOW, key=stranger_key()), True),
+        (token(claims={"sub": "x"}), False),
+    ],
+    ids=["good", "unknown key", "forged", "bad claim"],
+)
+def test_that_keys_may_be_fetched_is_told_where_none_fits(text: str, *, is_told: bool) -> None:
+    about = replace(explained(text), hint="try that")
+
+    assert is_told == ("try that" in document_of(about, "urn:x:")["notes"])
 
 
 async def test_a_copy_that_is_not_there_is_told(tmp_path: Path) -> None:

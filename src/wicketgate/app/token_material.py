@@ -37,12 +37,14 @@ class FoundKeys:
         are_current: Whether a key that is not among them is taken not to exist.
         origin: Where they are from, in words.
         notes: What else there is to say, in sentences.
+        hint: A sentence for when no key fits; empty for none.
     """
 
     keys: KeySet
     are_current: bool
     origin: str
     notes: tuple[str, ...] = ()
+    hint: str = ""
 
 
 async def find_keys(
@@ -96,7 +98,7 @@ def _kept(settings: AuthzSettings, url: str, now: float) -> FoundKeys:
     origin = f"{origin}, of {when:%Y-%m-%dT%H:%M:%SZ}"
     if now - fetched_at > settings.jwks_max_stale_seconds:
         return _none(origin, f"that is older than WICKETGATE_JWKS_MAX_STALE_SECONDS; {_ASK}")
-    return FoundKeys(keys, are_current=True, origin=origin, notes=(_AS_OF_COPY,))
+    return FoundKeys(keys, are_current=True, origin=origin, hint=_AS_OF_COPY)
 
 
 def _none(origin: str, note: str) -> FoundKeys:

@@ -6,7 +6,7 @@ from typing import Any, Final
 from wicketgate.core.reason import ANSWERS
 from wicketgate.tools.terminal import Style, table, visible
 from wicketgate.tools.token_saw import ExplainedToken, instant, saw
-from wicketgate.tools.token_trace import Result
+from wicketgate.tools.token_trace import Check, Result
 
 PAGE: Final = "docs/reasons.md"
 _LABEL: Final = 10
@@ -84,6 +84,8 @@ def _notes(about: ExplainedToken) -> Iterator[str]:
     if about.view.claims and not trace.is_signed:
         yield _UNVERIFIED
     yield from about.notes
+    if about.hint and trace.failed in {Check.KEY, Check.SIGNATURE}:
+        yield about.hint
     if trace.reason is None:
         yield _GOES_ON if trace.service is None else _ON_ROUTES
 

@@ -40,6 +40,7 @@ class ExplainedToken:
         keys_from: Where they are from, in words.
         now: The moment in question, POSIX seconds.
         notes: What else there is to say, in sentences.
+        hint: A sentence for when no key fits; empty for none.
     """
 
     view: TokenView
@@ -49,6 +50,7 @@ class ExplainedToken:
     keys_from: str
     now: float
     notes: tuple[str, ...] = ()
+    hint: str = ""
 
 
 def saw(check: Check, about: ExplainedToken) -> str:
@@ -175,13 +177,9 @@ def _times(about: ExplainedToken) -> str:
 def _clock(about: ExplainedToken) -> str:
     claims, now = about.view.claims, about.now
     said = [
-        f"{word} {_away(time - now)}"
-        for word, time in (
-            ("issued", claims.get("iat")),
-            ("valid from", claims.get("nbf")),
-            ("expires", claims.get("exp")),
-        )
-        if isinstance(time, int | float)
+        f"{name} {_away(time - now)}"
+        for name in ("iat", "nbf", "exp")
+        if isinstance(time := claims.get(name), int | float)
     ]
     skew = f"clocks may differ by {about.rules.skew_seconds:g} s"
     return "; ".join((f"at {instant(now)}", *said, skew))
