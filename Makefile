@@ -67,7 +67,7 @@ example-js: $(EXAMPLES)/.stamp ## Generate examples/frontend/clerk-fetch.mjs fro
 	@cp $(EXAMPLES)/js/clerk-fetch.js examples/frontend/clerk-fetch.mjs
 
 # npm gets a folder in there too, so that nothing is installed into examples/ itself.
-$(EXAMPLES)/.stamp: requirements/examples.txt examples/package-lock.json $(STAMP)
+$(EXAMPLES)/.stamp: requirements/examples.txt examples/package-lock.json | $(STAMP)
 	@echo "test-examples: installing $$(grep -c '^[a-z].*==' requirements/examples.txt) pinned packages, and Express"
 	@$(BIN)/python -m venv $(EXAMPLES)
 	@$(EXAMPLES)/bin/python -m pip --quiet --disable-pip-version-check --no-input \

@@ -76,7 +76,7 @@ def installed(name: str) -> Path:
     """Return a program that ``make test-examples`` has installed with pip."""
     folder = os.environ.get("WICKETGATE_EXAMPLES")
     if not folder:
-        msg = f"{name} is installed by {_ASK}"
+        msg = f"{_ASK} installs what it runs on"
         raise NotInstalledError(msg)
     return Path(folder) / "bin" / name
 
