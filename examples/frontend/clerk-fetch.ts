@@ -8,6 +8,9 @@
 //
 //   output: { client: "fetch", override: { mutator: { path: "./clerk-fetch.ts", name: "clerkFetch" } } }
 //
+// With `client: "react-query"`, also `httpClient: "fetch"`. An answer that is not 2xx is an answer, no
+// exception: Orval's types tell them apart by `status`.
+//
 // `make example-js` makes clerk-fetch.mjs of clerk-fetch.ts.
 
 /** What is needed of Clerk's session: https://clerk.com/docs/references/javascript/session#get-token */
