@@ -5,7 +5,6 @@ that the finding must name; JSON has none, so dumps are listed here.
 """
 
 import contextlib
-import copy
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,20 +12,18 @@ from typing import Any, Final
 
 import pytest
 
+from doctor_vectors import BROKEN, GOOD, VECTORS, holder_of, mended
 from wicketgate.core.policy.source import Place, SourceError, parse_source
 from wicketgate.doctor.catalogue import RULES
 from wicketgate.doctor.change import change_of
 from wicketgate.doctor.documents import Locator, documents_in
 from wicketgate.doctor.examine import Scope, UnknownDocumentError, examine
-from wicketgate.doctor.finding import Drop, Edit, Fault, Insert, Put
+from wicketgate.doctor.finding import Drop, Fault
 from wicketgate.doctor.node import Node
 from wicketgate.doctor.versions import ADVISORIES, version_of
 
-VECTORS: Final = Path(__file__).parents[1] / "doctor"
 OURS: Final = Path(__file__).parents[2] / "envoy.yaml"
 
-GOOD: Final = sorted(VECTORS.glob("good.*"))
-BROKEN: Final = sorted(set(VECTORS.iterdir()) - set(GOOD))
 DUMPS: Final[Mapping[str, tuple[str, str]]] = {
     "cluster-missing.dump.json": ("cluster-missing", '"cluster_name": "auth"'),
     "envoy-cve.dump.json": ("envoy-cve", '"version": {'),
@@ -65,33 +62,6 @@ def planted_in(path: Path) -> list[tuple[int, str]]:
         rule, mark = DUMPS[path.name]
         return [next((number, rule) for number, line in lines if mark in line)]
     return [(number, found[1]) for number, line in lines if (found := _PLANTED.search(line))]
-
-
-def mended(values: list[Any], edits: tuple[Edit, ...]) -> list[Any]:
-    """Return a copy of `values` after `edits`."""
-    copied = copy.deepcopy(values)
-    for edit in edits:
-        parent = holder_of(copied, edit.place)
-        key: Any = edit.place[-1]
-        match edit:
-            case Drop():
-                del parent[key]
-            case Insert(value=value):
-                parent.insert(key, value)
-            case Put(value=value) if isinstance(parent, list) and key == len(parent):
-                parent.append(value)
-            case Put(value=value):
-                parent[key] = value
-    return copied
-
-
-def holder_of(root: Any, place: Place) -> Any:  # noqa: ANN401 - YAML holds anything
-    """Return what holds `place`; mappings on the way are made."""
-    for part in place[:-1]:
-        if isinstance(root, dict) and root.get(str(part)) is None:
-            root[part] = {}
-        root = root[part]
-    return root
 
 
 def names(paths: list[Path]) -> Iterator[str]:

@@ -132,13 +132,16 @@ def authorization_withheld(config: Node) -> Faults:
             "allowed_headers does not list authorization",
             (edit,),
         )
-    for pattern in config.at("disallowed_headers", "patterns").items():
+    disallowed = config.at("disallowed_headers")
+    patterns = disallowed.at("patterns")
+    for pattern in patterns.items():
         if matches(pattern, _NOBODY):
             yield Fault(
                 "authorization-withheld",
                 pattern.place,
                 "disallowed_headers lists authorization",
-                (Drop(pattern.place),),
+                # Envoy refuses a list without patterns.
+                (Drop(pattern.place if len(patterns.listed) > 1 else disallowed.place),),
             )
 
 
