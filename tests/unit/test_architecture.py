@@ -14,6 +14,7 @@ MODULES: Final = sorted(
     path for path in PACKAGE.rglob("*.py") if "_gen" not in path.relative_to(PACKAGE).parts
 )
 CORE: Final = sorted((PACKAGE / "core").rglob("*.py"))
+DOCTOR: Final = sorted((PACKAGE / "doctor").rglob("*.py"))
 ADAPTERS: Final = sorted((PACKAGE / "adapters").rglob("*.py"))
 
 RANK: Final = {
@@ -132,6 +133,16 @@ def test_the_core_touches_nothing(path: Path) -> None:
     Core modules import no IO, no clock, no randomness, no logging and no adapter.
     """
     assert not list(complaints_about_core(path.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("path", DOCTOR, ids=name_of)
+def test_the_doctor_touches_nothing_either(path: Path) -> None:
+    """
+    It knows settings beside the core, and is as free of IO, clocks and randomness.
+    """
+    found = complaints_about_core(path.read_text(encoding="utf-8"))
+
+    assert not [each for each in found if not each.endswith(" is outside the core")]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=name_of)

@@ -24,6 +24,12 @@ _FILTER: Final = (
         _EXT_AUTHZ,
     ),
     _rule(
+        "listener-unchecked",
+        _WARNING,
+        "This listener sends requests to a cluster that another one guards, and asks nobody.",
+        _EXT_AUTHZ,
+    ),
+    _rule(
         "filter-off",
         _ERROR,
         "The filter is there and not in force: requests pass without a Check.",

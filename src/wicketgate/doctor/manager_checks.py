@@ -4,7 +4,7 @@ What a Lua, Wasm or external processing filter removes cannot be read from a
 configuration, and counts as not removed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from wicketgate.core.identity import STRIPPED, spellings_of
@@ -121,6 +121,21 @@ def cors_after_gate(manager: Manager) -> Faults:
             node = manager.filters[at]
             edits = (Drop(node.place), Insert(manager.filters[gate].place, node.value))
             yield Fault("cors-after-gate", node.place, "cors comes after ext_authz", edits)
+
+
+def listener_unchecked(manager: Manager, guarded: Collection[str]) -> Faults:
+    """Yield a way around the gate.
+
+    Args:
+        manager: One that does not ask.
+        guarded: The clusters that are reached through a gate elsewhere.
+    """
+    both = sorted(manager.targets & set(guarded))
+    if both:
+        found = f"requests to {both[0]} pass {manager.node.at('stat_prefix').text} unasked"
+        advice = "give it the ext_authz filter of the other, or have its routes end elsewhere"
+        place = manager.node.at("http_filters").place
+        yield Fault("listener-unchecked", place, found, advice=advice)
 
 
 def filter_off(manager: Manager) -> Faults:

@@ -75,6 +75,18 @@ class Manager:
         return [host for each in self.routes for host in each.at("virtual_hosts").items()]
 
     @property
+    def targets(self) -> set[str]:
+        """The clusters that routes name."""
+        actions = [level.at("route") for level in self.levels]
+        split = (
+            each
+            for action in actions
+            for each in action.at("weighted_clusters", "clusters").items()
+        )
+        names = [action.at("cluster") for action in actions] + [each.at("name") for each in split]
+        return {name.text for name in names if name.text}
+
+    @property
     def levels(self) -> Iterator[Node]:
         """What may change a filter: route configurations, hosts, routes, weighted clusters."""
         for config in self.routes:
