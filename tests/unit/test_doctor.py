@@ -20,6 +20,7 @@ from wicketgate.doctor.documents import Locator, documents_in
 from wicketgate.doctor.examine import Scope, UnknownDocumentError, examine
 from wicketgate.doctor.finding import Drop, Fault
 from wicketgate.doctor.node import Node
+from wicketgate.doctor.parts import EXT_AUTHZ
 from wicketgate.doctor.versions import ADVISORIES, version_of
 
 OURS: Final = Path(__file__).parents[2] / "envoy.yaml"
@@ -252,3 +253,100 @@ def places_in(value: object, place: Place = ()) -> Iterator[Place]:
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from places_in(inner, (*place, index))
+
+
+_GRPC: Final = "timeout: 0.5s"
+_ROUTE: Final = "- match: { prefix: / }"
+_RETRIES: Final = "- max_retries: 1000"
+_OTHER_FILTER: Final = """\
+- match: { prefix: / }
+                          typed_per_filter_config:
+                            envoy.filters.http.cors:
+                              "@type": type.googleapis.com/envoy.config.route.v3.FilterConfig
+                              disabled: true"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("code: ServiceUnavailable", "code: BadGateway"),
+        (_GRPC, "timeout: 0.25s"),
+        (_GRPC, "timeout: 4.9s"),
+        ("max_interval: 0.25s", "max_interval: 0.5s"),
+        ("base_interval: 0.01s, max_interval: 0.25s", "base_interval: 0.025s"),
+        ("stat_prefix: edge", "statPrefix: edge"),
+        ("- exact: authorization", "- { exact: Authorization, ignore_case: true }"),
+        ("- exact: authorization", "- prefix: auth"),
+        (_GRPC, "timeout: 0.5s\n                        initial_metadata: []"),
+        (_RETRIES, "- max_retries: 4"),
+        (_RETRIES, '- max_retries: "1000"'),
+        (_RETRIES, "- retry_budget: {}"),
+        (_RETRIES, "- { priority: HIGH, max_retries: 3 }\n          - max_retries: 1000"),
+        ("explicit_http_config: { http2_protocol_options: {} }", "auto_config: {}"),
+        (_ROUTE, '- match: { prefix: "" }'),
+        (_ROUTE, _OTHER_FILTER),
+        (_ROUTE, f"{_ROUTE}\n                          request_headers_to_remove: [x-debug]"),
+        ("escaped_slashes_action: REJECT_REQUEST", "escaped_slashes_action: UNESCAPE_AND_FORWARD"),
+        ("DROP_HEADER", "REJECT_REQUEST"),
+        ("failure_mode_allow: false", "filter_enabled: { default_value: { numerator: 100 } }"),
+        (
+            "failure_mode_allow: false",
+            (
+                "filter_enabled: { default_value: { numerator: 50 } }\n"
+                "                      deny_at_disable: { default_value: true, runtime_key: off }"
+            ),
+        ),
+        ("static_resources:", "dynamic_resources: { cds_config: { ads: {} } }\nstatic_resources:"),
+    ],
+)
+def test_what_is_nearly_a_mistake_is_none(old: str, new: str) -> None:
+    text = (VECTORS / "good.envoy.yaml").read_text(encoding="utf-8")
+
+    assert text.count(old) == 1
+    assert found_in(text.replace(old, new)) == []
+
+
+def test_a_cluster_that_is_discovered_is_not_missing() -> None:
+    text = (VECTORS / "cluster-missing.envoy.yaml").read_text(encoding="utf-8")
+
+    assert found_in(f"dynamic_resources: {{ ads_config: {{}} }}\n{text}") == []
+
+
+def test_a_filter_in_a_typed_struct_is_examined_too() -> None:
+    values = [{"applyTo": "HTTP_FILTER", "patch": {"value": _typed_struct()}}]
+    document = {
+        "apiVersion": "networking.istio.io/v1alpha3",
+        "kind": "EnvoyFilter",
+        "spec": {"configPatches": values},
+    }
+
+    rules = [fault.rule for fault in examine([document])]
+
+    assert rules == ["failure-mode-allow", "identity-not-stripped"]
+
+
+def _typed_struct() -> dict[str, Any]:
+    return {
+        "name": "envoy.filters.http.ext_authz",
+        "typed_config": {
+            "@type": "type.googleapis.com/udpa.type.v1.TypedStruct",
+            "type_url": f"type.googleapis.com/{EXT_AUTHZ}",
+            "value": {
+                "transport_api_version": "V3",
+                "failure_mode_allow": True,
+                "status_on_error": {"code": 503},
+                "grpc_service": {"timeout": "0.5s", "envoy_grpc": {"cluster_name": "authz"}},
+            },
+        },
+    }
+
+
+def test_a_list_of_kubernetes_is_examined_object_by_object() -> None:
+    documents = documents_in(
+        (VECTORS / "failure-mode-allow.gateway.yaml").read_text(encoding="utf-8")
+    )
+    listed = {"apiVersion": "v1", "kind": "List", "items": [each.value for each in documents]}
+
+    (fault,) = examine([listed])
+
+    assert (fault.rule, fault.place[:3]) == ("failure-mode-allow", (0, "items", 0))
