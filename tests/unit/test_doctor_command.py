@@ -157,7 +157,7 @@ def test_the_url_of_an_admin_port_is_asked_for_its_dump(url: str, asked: str) ->
 
 
 def test_an_admin_port_that_does_not_answer_is_no_finding() -> None:
-    with pytest.raises(DependencyError):
+    with pytest.raises(ConfigurationError, match="no connection"):
         run("http://127.0.0.1:9901")
 
 
@@ -165,7 +165,7 @@ def test_a_dump_that_is_no_text_is_no_finding() -> None:
     world = World()
     world.answers["http://envoy/config_dump"] = HttpAnswer({}, b"\xff")
 
-    with pytest.raises(DependencyError, match="not text"):
+    with pytest.raises(ConfigurationError, match="not text"):
         run("http://envoy", world=world)
 
 

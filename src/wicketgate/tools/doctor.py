@@ -73,8 +73,8 @@ async def run_doctor(wish: Wish, outside: Outside, *, out: TextIO) -> int:
         The exit status: 0 nothing that counts, 1 something.
 
     Raises:
-        ConfigurationError: a file cannot be read, or holds nothing to examine.
-        DependencyError: an admin port does not answer.
+        ConfigurationError: a file cannot be read, an admin port does not answer, or
+            there is nothing to examine.
     """
     environment = Environment.read(outside.environ)
     scope = Scope(wish.scope.version, (*wish.scope.identity, *environment.aliases))
@@ -97,12 +97,15 @@ async def _text_of(source: str, outside: Outside) -> str:
     if not source.startswith(("http://", "https://")):
         return text_of(Path(source), outside.stdin)
     url = source if _DUMP in source else source.rstrip("/") + _DUMP
-    answer = await outside.fetch(url)
     try:
+        answer = await outside.fetch(url)
         return answer.body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        msg = f"{source} answered with something that is not text"
-        raise DependencyError(msg) from None
+        msg = f"{source}: answered with something that is not text"
+        raise ConfigurationError(msg) from None
+    except DependencyError as error:
+        # Like a file that cannot be read: status 1 is for what was found.
+        raise ConfigurationError(str(error)) from None
 
 
 def _examined(source: str, text: str, scope: Scope) -> list[Finding]:
