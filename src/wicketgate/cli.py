@@ -6,6 +6,7 @@ arguments are wrong.
 
 import argparse
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -94,8 +95,18 @@ session.removed and session.revoked.
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return the exit status."""
     parsed = _parser().parse_args(arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal may lack a letter that is in a reason or a rule.
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
-        return int(parsed.run(parsed))
+        status = int(parsed.run(parsed))
+        # Here, where it is caught, and not when Python ends.
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read it, `head` say, has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
     except ConfigurationError as error:
         heading = f"{len(error.mistakes)} setting(s) cannot be used:"
         _complain(*([heading] if parsed.run in _READ_SETTINGS else []), *error.mistakes)
@@ -105,6 +116,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+    else:
+        return status
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -31,6 +31,7 @@ from wicketgate.core.first_sight import KnownUsers, Sighting, UserRow
 from wicketgate.errors import ConfigurationError, DependencyError
 from wicketgate.local.clerk_instance import USER
 from wicketgate.sql import roles_script
+from wicketgate.sql.pool import open_pool
 
 ADA = UserId("user_ada")
 
@@ -264,6 +265,26 @@ async def test_a_url_that_cannot_be_read_is_a_mistake_of_the_operator_s() -> Non
     with pytest.raises(ConfigurationError, match="DATABASE_URL cannot be read"):
         async with open_user_rows("postgresql://a b"):
             pass
+
+
+@pytest.mark.parametrize("prepares", [True, False])
+async def test_a_pooler_may_be_in_between_when_nothing_is_prepared(
+    database: Database, *, prepares: bool
+) -> None:
+    async def prepared(connection: psycopg.AsyncConnection) -> int:
+        cursor = await connection.execute("SELECT FROM pg_prepared_statements")
+        return cursor.rowcount
+
+    async with open_pool(
+        database.url, schema="wicketgate", size=1, seconds=5, prepares=prepares
+    ) as pool:
+        rows = PostgresUserRows(pool)
+        for number in range(8):
+            await rows.find_or_make(UserId(f"user_{number}"))
+        count = await pool.run(prepared)
+        await rows.close()
+
+    assert bool(count) is prepares
 
 
 async def test_a_flood_of_users_shares_few_statements(database: Database) -> None:

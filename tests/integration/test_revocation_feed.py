@@ -324,6 +324,41 @@ async def test_what_is_told_while_a_statement_runs_is_passed_on(database: Databa
     assert told == ["one", "two"]
 
 
+@pytest.mark.parametrize("is_asked", [False, True], ids=["idle", "behind a statement"])
+async def test_many_who_are_revoked_at_once_leave_turns_for_others(
+    database: Database, *, is_asked: bool
+) -> None:
+    """
+    A transaction may revoke a hundred thousand, and Checks are answered by the same loop.
+    """
+    told: list[str] = []
+    in_a_turn = [0]
+
+    async def count_turns() -> None:
+        while True:
+            before = len(told)
+            await asyncio.sleep(0)
+            in_a_turn.append(len(told) - before)
+
+    notify = "SELECT pg_notify('wicketgate_revocations', repeat(n::text, 60)) "
+    async with revocation_link(database.url, schema="wicketgate", tell=told.append) as link:
+        await link.listen()
+        counting = asyncio.create_task(count_turns())
+        revoking = asyncio.to_thread(database.rows, notify + "FROM generate_series(1, 20000) n")
+        if is_asked:
+            await revoking
+            await link.beat()
+        else:
+            waiting = asyncio.create_task(link.wait(3600, asyncio.Event()))
+            await revoking
+            await until(lambda: len(told) == 20_000)
+            waiting.cancel()
+        counting.cancel()
+
+    assert len(told) == 20_000
+    assert max(in_a_turn) < 2_000
+
+
 async def test_a_connection_that_ends_is_noticed_at_once(database: Database) -> None:
     async with revocation_link(database.url, schema="wicketgate", tell=print) as link:
         waiting = asyncio.create_task(link.wait(3600, asyncio.Event()))

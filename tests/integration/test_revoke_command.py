@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
@@ -129,6 +130,40 @@ async def test_without_tables_it_says_what_to_run(database: Database) -> None:
         1,
         "wicketgate: Postgres failed: the tables are not there: run wicketgate migrate\n",
     )
+
+
+async def test_tables_of_an_earlier_version_are_tables_to_migrate(database: Database) -> None:
+    database.rows("DROP TABLE wicketgate.revocations, wicketgate.revocation_terms CASCADE")
+    database.rows("DROP FUNCTION wicketgate.revoke")
+
+    status, _, complained = await run(url_of(database), "revoke", "user", USER)
+
+    assert (status, complained) == (
+        1,
+        "wicketgate: Postgres failed: the tables are not there: run wicketgate migrate\n",
+    )
+
+
+@pytest.mark.parametrize("ending", ["", " | true", " | head -c 1"])
+async def test_the_list_can_be_read_by_a_poor_terminal_and_by_head(
+    database: Database, ending: str
+) -> None:
+    database.rows(
+        "SELECT wicketgate.revoke('session', 'sess_' || n, now(), 'gestört', 'operator')"
+        " FROM generate_series(1, 2000) n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        "sh",
+        "-c",
+        f"{sys.executable} -m wicketgate revocations list{ending}",
+        env={**surroundings(), "DATABASE_URL": url_of(database), "PYTHONIOENCODING": "ascii"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    said, complained = await asyncio.wait_for(process.communicate(), 30)
+
+    assert (process.returncode, complained) == (0, b"")
+    assert said.count(rb"gest\xf6rt") == (0 if ending else 2000)
 
 
 async def test_without_a_database_url_it_exits_2() -> None:

@@ -137,7 +137,7 @@ def test_what_the_upstream_of_an_allowed_request_is_told(policy: Path, tmp_path:
         HttpRequest(target="/orgs/7/items"), CallerWish(claims=claims), policy=policy
     ).splitlines()
 
-    removed = "clerk-user-id, wicketgate_principal, x-clerk-user-id, x_org"
+    removed = "clerk-user-id, wicketgate_principal, x-clerk-user-id, x-user-id, x_org"
     start = lines.index("decision  ALLOW as user:user_9")
     assert lines[start:] == [
         "decision  ALLOW as user:user_9",
@@ -147,7 +147,7 @@ def test_what_the_upstream_of_an_allowed_request_is_told(policy: Path, tmp_path:
         "upstream  clerk_user_id: user_9",
         "          wicketgate-principal: user:user_9",
         "          x-org: org_1",
-        f"removed   {removed}, and 9 other spellings of them",
+        f"removed   {removed}, and 12 other spellings of them",
     ]
 
 
@@ -155,7 +155,8 @@ def test_a_header_that_is_removed_in_one_spelling_only_is_named_once(policy: Pat
     lines = explained(HttpRequest(target="/healthz"), policy=policy).splitlines()
 
     assert lines[-1].startswith("removed   ")
-    assert lines[-1].count("user-id") == 2
+    # clerk-user-id, x-clerk-user-id and x-user-id.
+    assert lines[-1].count("user-id") == 3
 
 
 @pytest.mark.parametrize(

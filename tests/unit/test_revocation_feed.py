@@ -707,6 +707,37 @@ async def test_noise_makes_it_load_all_every_thirty_seconds_at_most() -> None:
     assert followed.ids == ["user_1"]
 
 
+@pytest.mark.parametrize(
+    ("jitter", "beats", "loads"), [(1.0, 1349, 1), (1.0, 1351, 2), (0.0, 1799, 1), (0.0, 1801, 2)]
+)
+async def test_about_once_an_hour_it_loads_all_and_forgets_who_is_not_there(
+    jitter: float, beats: int, loads: int
+) -> None:
+    def lie(link: FakeLink) -> None:
+        link.tell(notice(row()))
+
+    world = World(steps=[lie, *[silence] * (beats - 1)])
+    followed = await followed_in(world, jitter=jitter)
+
+    assert world.calls.count("load") == loads
+    assert followed.ids == (["user_1"] if loads == 1 else [])
+
+
+async def test_a_look_that_finds_less_than_is_known_has_the_table_asked() -> None:
+    """
+    Lifted and revoked anew, and nobody told of either.
+    """
+
+    def revoked_anew(_: FakeLink) -> None:
+        world.rows = world.changes = [row()]
+
+    before = replace(row(), revoked_at=START + 10 * DAY, expires_at=START + 11 * DAY)
+    world = World(rows=[before], steps=[revoked_anew, *[silence] * 15])
+    followed = await followed_in(world)
+
+    assert followed.revocations.table.users == {"user_1": (START, START + DAY)}
+
+
 async def test_while_in_doubt_it_is_not_current() -> None:
     world = World()
     world.steps = [silence, lambda link: link.tell("noise"), silence, silence]

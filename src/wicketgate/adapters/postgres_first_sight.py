@@ -118,7 +118,9 @@ async def open_user_rows(
         ConfigurationError: `database_url` or `schema` cannot be used.
     """
     named = make_conninfo(conninfo_of(database_url), application_name=APPLICATION)
-    async with open_pool(named, schema=schema, size=CONNECTIONS, seconds=seconds) as pool:
+    async with open_pool(
+        named, schema=schema, size=CONNECTIONS, seconds=seconds, prepares=False
+    ) as pool:
         rows = PostgresUserRows(pool)
         try:
             yield rows

@@ -12,6 +12,8 @@ The rules:
   asked about first: every login of the database can speak on the channel.
 * Every thirty seconds the latest changes are read as well. If they hold what nobody
   told, we are deaf (a pooler is in between, say): then they are read at every beat.
+* About once an hour everything is loaded anew. That ends what no look at changes can
+  find: rows deleted untold, and lies about who is revoked.
 * The table is as of the moment of the last question that was answered. How long
   ago that is, is how stale it is; from `max_stale_seconds` on no user is let in.
 
@@ -105,6 +107,7 @@ class FeedTiming:
         lift_seconds: At least between two questions about lifts, beats aside.
         poll_seconds: Between two looks for what was not told, and at least between
             two loads over one connection.
+        reload_seconds: The longest time between two loads over one connection.
         retry_seconds: The longest wait before the first new connection; doubles.
         retry_limit_seconds: Where the doubling ends.
         stale_seconds: From which on the feed counts as degraded.
@@ -114,6 +117,7 @@ class FeedTiming:
     beat_seconds: float = 2.0
     lift_seconds: float = 0.1
     poll_seconds: float = 30.0
+    reload_seconds: float = 3600.0
     retry_seconds: float = 0.2
     retry_limit_seconds: float = 5.0
     stale_seconds: float = 5.0
@@ -169,6 +173,7 @@ class RevocationFeed:
         self._current_at = self._loaded_at = self._polled_at = timer()
         self._beat_at = self._lifts_at = self._current_at
         self._polled_to: datetime | None = None
+        self._reload_after = timing.reload_seconds
         self._failures = 0
         self._journal: list[Revocation] | None = None
         self._is_doubtful = False
@@ -243,8 +248,9 @@ class RevocationFeed:
             self._is_deaf = True
             self._unheard.clear()
         poll_seconds = self._timing.poll_seconds
+        loaded_for = asked_at - self._loaded_at
         wants_load = self._is_doubtful or self._lifts.is_overrun
-        if wants_load and asked_at - self._loaded_at >= poll_seconds:
+        if loaded_for >= (poll_seconds if wants_load else self._reload_after):
             await self._load(link)
             self._observer.reloaded()
         elif self._is_doubtful or self._is_deaf or asked_at - self._polled_at >= poll_seconds:
@@ -291,6 +297,8 @@ class RevocationFeed:
         self._unheard.clear()
         self._loaded_at = self._polled_at = asked_at
         self._polled_to = moment
+        # Not all gates at the same time, although they may have connected together.
+        self._reload_after = self._timing.reload_seconds * (1 - self._jitter() / 4)
         self.loaded.set()
         if self._lifts:
             await self._ask(link)
@@ -304,7 +312,12 @@ class RevocationFeed:
         async for page in link.changes_since(self._polled_to or moment):
             now = self._clock()
             for row in page:
-                if row.expires_at <= now or self._set.table.agrees_with(row):
+                if row.expires_at <= now:
+                    continue
+                if self._set.table.is_stricter_than(row):
+                    # Lifted and revoked anew, untold: the table is asked like about a lift.
+                    self._lifts.add(row.key, is_told=False)
+                if self._set.table.agrees_with(row):
                     continue
                 if row.is_lifted:
                     # Since it was read, the next revocation may have been told.

@@ -10,6 +10,7 @@ Source: PostgreSQL, "NOTIFY" (told between transactions, in the order of their c
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
@@ -29,6 +30,11 @@ APPLICATION: Final = "wicketgate revocations"
 PAGE_ROWS: Final = 500
 """Read in about 2 ms, for which no Check is answered."""
 PAGE_SECONDS: Final = 5.0
+SLICE_NOTICES: Final = 100
+"""Passed on in about 2 ms, like a page."""
+QUIET_SECONDS: Final = 0.01
+FLOOD_SECONDS: Final = 10.0
+"""For a hundred thousand who are revoked by one transaction, and Checks in between."""
 BEAT_SECONDS: Final = 1.5
 """An answer within 1 s; the rest is for giving the connection up."""
 LONGEST_TRANSACTION: Final = timedelta(minutes=2)
@@ -47,7 +53,9 @@ class RevocationLink:
         self._connection = connection
         self._schema = schema
         self._tell = tell
-        connection.add_notify_handler(lambda notify: tell(notify.payload))
+        # What comes with the answer to a statement comes at once, however much it is.
+        self._told: deque[str] = deque()
+        connection.add_notify_handler(lambda notify: self._told.append(notify.payload))
 
     async def listen(self) -> None:
         """Have every change that is committed from now on told.
@@ -104,15 +112,26 @@ class RevocationLink:
     async def wait(self, seconds: float, wake: asyncio.Event) -> None:
         """Pass on what is told, for so many seconds or until `wake` is set.
 
+        In the midst of many it goes on for a while: the answer to the next statement would
+        be behind all of them.
+
         Raises:
             DependencyError: the connection is lost.
         """
         loop = asyncio.get_running_loop()
         lost: asyncio.Future[None] = loop.create_future()
+        has_come = False
 
         def read() -> None:
+            nonlocal has_come
+            if lost.done():
+                return
             try:
-                self._read()
+                if self._read():
+                    has_come = True
+                    # TLS may hold back the rest of what it decrypted. In the next turn:
+                    # Checks are answered between a hundred thousand, too.
+                    loop.call_soon(read)
             except Exception as error:  # noqa: BLE001 - raised below
                 # Now and not later: its number may be another connection's by then.
                 loop.remove_reader(socket)
@@ -125,26 +144,38 @@ class RevocationLink:
             loop.add_reader(socket, read)
             try:
                 await asyncio.wait(ends, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+                ends_at = loop.time() + FLOOD_SECONDS
+                while has_come and not lost.done() and loop.time() < ends_at:
+                    has_come = False
+                    await asyncio.wait({lost}, timeout=QUIET_SECONDS)
             finally:
                 if not lost.done():
                     loop.remove_reader(socket)
-            if lost.done():
+                    lost.cancel()
+            if not lost.cancelled():
                 lost.result()
         except psycopg.Error as error:
             raise database_fault(error) from error
         finally:
             woken.cancel()
 
-    def _read(self) -> None:
+    def _read(self) -> bool:
+        """Pass on what one reading of the socket brings; return whether that was anything."""
         pgconn = self._connection.pgconn
-        has_more = True
-        while has_more:
-            # Again after something came: TLS may hold back the rest of what it decrypted.
-            pgconn.consume_input()
-            has_more = False
-            while notify := pgconn.notifies():
-                has_more = True
-                self._tell(notify.extra.decode("utf-8", "replace"))
+        pgconn.consume_input()
+        has_come = False
+        while notify := pgconn.notifies():
+            has_come = True
+            self._tell(notify.extra.decode("utf-8", "replace"))
+        return has_come
+
+    async def _pass_on(self) -> None:
+        """Pass on what came with an answer; Checks are answered in between."""
+        while self._told:
+            for _ in range(min(SLICE_NOTICES, len(self._told))):
+                self._tell(self._told.popleft())
+            if self._told:
+                await asyncio.sleep(0)
 
     async def _page(self, text: bytes, last: Mapping[str, object]) -> Sequence[Row]:
         values = {**last, "limit": PAGE_ROWS}
@@ -158,9 +189,11 @@ class RevocationLink:
             return await cursor.fetchall() if cursor.description else ()
 
         try:
-            return await bounded(fetch(), seconds=seconds)
+            rows = await bounded(fetch(), seconds=seconds)
         except psycopg.Error as error:
             raise database_fault(error) from error
+        await self._pass_on()
+        return rows
 
 
 def _revocation(row: Row) -> Revocation:

@@ -224,13 +224,24 @@ def type_base(text: str) -> str:
 
 def database_url(text: str) -> str:
     """Read where Postgres is, as far as libpq does not read it better; it is never quoted."""
-    if _DATABASE_URL.fullmatch(text) is None:
+    if _DATABASE_URL.fullmatch(text) is None or not _is_password_closed(text):
         msg = (
             "is not the URL of a Postgres database (is every special character of the "
             "password percent-encoded?); expected postgresql://user:password@host:port/database"
         )
         raise InvalidValueError(msg)
     return text
+
+
+def _is_password_closed(text: str) -> bool:
+    """Tell whether libpq takes nothing of the password for a host, which it would name.
+
+    It reads user and password up to the first ``@``, unless there is a ``/`` before it.
+    """
+    rest = text.partition("://")[2]
+    credentials, _, behind = rest.partition("@")
+    places = rest if "/" in credentials else behind
+    return "@" not in places.partition("?")[0]
 
 
 def url_path(text: str) -> str:

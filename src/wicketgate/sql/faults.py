@@ -43,6 +43,8 @@ _NEXT_STEPS: Final = (
     (errors.UndefinedTable, _MIGRATE),
     (errors.InvalidSchemaName, _MIGRATE),
     (errors.UndefinedColumn, _MIGRATE),
+    # Those of an earlier version are there, or the functions are in another schema.
+    (errors.UndefinedFunction, _MIGRATE),
     (errors.InsufficientPrivilege, "this role may not do that: see the roles script"),
     (errors.ReadOnlySqlTransaction, "it is read-only: DATABASE_URL must name the primary"),
     (errors.QueryCanceled, "the statement took too long"),

@@ -115,7 +115,7 @@ class Pool:
 
 @asynccontextmanager
 async def open_pool(
-    database_url: str, *, schema: str, size: int, seconds: float
+    database_url: str, *, schema: str, size: int, seconds: float, prepares: bool = True
 ) -> AsyncIterator[Pool]:
     """Keep a pool open; Postgres need not be there.
 
@@ -124,6 +124,8 @@ async def open_pool(
         schema: Where the tables are.
         size: How many connections, at most and at least.
         seconds: How long one use of a connection may take; at least `MIN_SECONDS`.
+        prepares: Statements are prepared. Behind a pooler that shares connections
+            between transactions, the next one is on a server that does not know them.
 
     Raises:
         ConfigurationError: `database_url` or `schema` cannot be used.
@@ -136,7 +138,8 @@ async def open_pool(
     connections = AsyncConnectionPool(
         conninfo_of(database_url),
         connection_class=_watched(faults),
-        kwargs={"autocommit": True},
+        # psycopg prepares what it has executed five times, unless it is told None.
+        kwargs={"autocommit": True, "prepare_threshold": 5 if prepares else None},
         configure=partial(
             limit_statements, seconds=seconds - 3 * GRACE_SECONDS, lock_seconds=seconds / 4
         ),

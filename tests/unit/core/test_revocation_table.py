@@ -7,7 +7,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tokens import bounded
-from wicketgate.core.revocation_table import MINUTE, Kind, Revocation, RevocationTable
+from wicketgate.core.revocation_table import (
+    MINUTE,
+    MOST_DROPPED,
+    Kind,
+    Revocation,
+    RevocationTable,
+)
 
 NOW = 6_000.0
 """The beginning of a minute."""
@@ -197,3 +203,29 @@ def test_nothing_that_ended_a_minute_ago_is_left_and_nothing_else_is_gone(
     assert all(ends <= now for _, ends in gone.values())
     assert all(ends > now - MINUTE for _, ends in after.values())
     assert after.items() <= before.items()
+
+
+def test_where_many_end_together_the_next_call_goes_on_with_them() -> None:
+    table = table_of(*(row(row_id=f"user_{number}") for number in range(MOST_DROPPED + 1)))
+
+    counts = []
+    for _ in range(3):
+        table.expire(NOW + 60 + MINUTE)
+        counts.append(table.count(Kind.USER))
+
+    assert counts == [1, 0, 0]
+
+
+def test_what_is_revoked_and_lifted_again_and_again_takes_no_more_room() -> None:
+    """
+    As many calls as there were changes would be needed if each were kept.
+    """
+    table = table_of(row(row_id="user_2"))
+    for _ in range(MOST_DROPPED):
+        table.apply(row())
+        table.apply(row(is_lifted=True))
+    table.apply(row(row_id="user_3"))
+
+    table.expire(NOW + 60 + MINUTE)
+
+    assert table.count(Kind.USER) == 0

@@ -162,7 +162,9 @@ BEGIN
         END IF;
     END IF;
     IF told_at = 'epoch' THEN
-        told_at := now();
+        -- The clock's and not the transaction's time, which may have begun long ago, and as
+        -- much later as Clerk's clock may be ahead: no token from before is to pass.
+        told_at := clock_timestamp() + interval '5 seconds';
     END IF;
     PERFORM {schema}.revoke('user', NEW.clerk_user_id, told_at, why, 'clerk');
     RETURN NULL;
