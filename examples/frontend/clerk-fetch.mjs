@@ -14,6 +14,9 @@
 // `make example-js` makes clerk-fetch.mjs of clerk-fetch.ts.
 export function makeClerkFetch({ baseUrl, getToken, fetch = globalThis.fetch }) {
     const api = new URL(baseUrl).origin;
+  // Every other scheme has the origin "null", and so would a stranger of such a scheme.
+  if (api === "null")
+    throw new TypeError("baseUrl is not an http or https URL");
     let renewing;
     /** Requests that expire together wait for one new token. */
     function renewed() {

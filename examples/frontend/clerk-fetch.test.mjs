@@ -197,6 +197,13 @@ for (const [how, path] of [
   });
 }
 
+for (const baseUrl of ["file:///a", "app://localhost", "data:,x"]) {
+  test(`a base that has no origin is refused: ${baseUrl}`, () => {
+    const { getToken } = session("one");
+    assert.throws(() => makeClerkFetch({ baseUrl, getToken }), TypeError);
+  });
+}
+
 test("another origin that answers token_expired gets no token either", async () => {
   stranger.script = () => denied();
   await fetchWith(session("one", "two").getToken)(`${stranger.origin}/x`);

@@ -33,6 +33,8 @@ export interface Options {
 
 export function makeClerkFetch({ baseUrl, getToken, fetch = globalThis.fetch }: Options) {
   const api = new URL(baseUrl).origin;
+  // Every other scheme has the origin "null", and so would a stranger of such a scheme.
+  if (api === "null") throw new TypeError("baseUrl is not an http or https URL");
   let renewing: Promise<string | null> | undefined;
 
   /** Requests that expire together wait for one new token. */

@@ -15,6 +15,7 @@ from typing import Final
 
 from wicketgate import __version__
 from wicketgate.app.rulebook import check_rules
+from wicketgate.discreet import DiscreetParser
 from wicketgate.doctor_cli import add_doctor
 from wicketgate.errors import ConfigurationError, WicketgateError
 from wicketgate.policy_cli import add_policy
@@ -121,9 +122,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="wicketgate", description="Clerk identity for Envoy meshes."
-    )
+    parser = DiscreetParser(prog="wicketgate", description="Clerk identity for Envoy meshes.")
     parser.add_argument("--version", action="version", version=f"wicketgate {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     authz = _process(

@@ -34,6 +34,7 @@ RANK: Final = {
     "sync_report": 3,
     "app": 4,
     "tools": 4,
+    "discreet": 5,
     "doctor_cli": 5,
     "local": 5,
     "policy_cli": 5,

@@ -111,6 +111,51 @@ def test_the_lines_that_are_advised_are_yaml(path: Path) -> None:
         assert written in (value, [value], {edit.place[-1]: value})
 
 
+def test_what_comes_in_through_a_gateway_of_istio_s_is_outbound_and_examined() -> None:
+    text = (VECTORS / "good.envoy.yaml").read_text(encoding="utf-8")
+    (listener,) = re.findall(r"^ *- name: edge$", text, re.MULTILINE)[:1]
+    direction = listener.replace("- name: edge", "  traffic_direction: OUTBOUND")
+    gateway = text.replace(listener, f"{listener}\n{direction}", 1)
+
+    assert found_in(gateway) == []
+    broken = gateway.replace("failure_mode_allow: false", "failure_mode_allow: true")
+    assert [rule for _, rule in found_in(broken)] == ["failure-mode-allow"]
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999"])
+def test_what_is_no_number_is_no_version(number: str) -> None:
+    version = {"version": {"major_number": number, "minor_number": 1}}
+    boot = {"bootstrap": {"node": {"user_agent_build_version": version}}}
+    dump = {"configs": [{"@type": "envoy.admin.v3.BootstrapConfigDump", **boot}]}
+
+    assert [fault.rule for fault in examine([dump])] == ["no-filter"]
+
+
+def test_a_document_may_begin_on_the_line_of_its_marker() -> None:
+    text = "# nothing\n--- {static_resources: {}}\n---  # more\nkind: x\n"
+
+    assert [each.value for each in documents_in(text) if each.value is not None] == [
+        {"static_resources": {}},
+        {"kind": "x"},
+    ]
+    assert found_in(text) == [(2, "no-filter")]
+
+
+def test_more_documents_than_anybody_has_are_refused_at_once() -> None:
+    with pytest.raises(SourceError, match="documents"):
+        documents_in("---\n" * 2_000_000)
+
+
+def test_a_mesh_within_a_list_is_read_where_it_is_written() -> None:
+    text = (VECTORS / "failure-mode-allow.istio.yaml").read_text(encoding="utf-8")
+    first, *others = text.split("---\n")
+    lines = first.splitlines(keepends=True)
+    listed = "kind: List\nitems:\n- " + "  ".join(lines) + "---\n" + "---\n".join(others)
+    (line,) = [at for at, each in enumerate(listed.splitlines(), 1) if "planted" in each]
+
+    assert found_in(listed) == [(line, "failure-mode-allow")]
+
+
 def test_every_kind_of_mistake_has_a_configuration() -> None:
     planted = {rule for path in BROKEN for _, rule in planted_in(path)}
 

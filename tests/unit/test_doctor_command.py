@@ -156,6 +156,31 @@ def test_the_url_of_an_admin_port_is_asked_for_its_dump(url: str, asked: str) ->
     assert world.asked == [asked]
 
 
+@pytest.mark.parametrize("as_json", [False, True])
+def test_the_password_and_the_query_of_a_url_are_sent_and_not_shown(*, as_json: bool) -> None:
+    world = World()
+    url = f"http://ops:{SECRET}@envoy/config_dump?key={SECRET}"
+    world.answers[url] = HttpAnswer({}, (VECTORS / "failure-mode-allow.dump.json").read_bytes())
+
+    _, text = run(url, world=world, as_json=as_json)
+
+    assert world.asked == [url]
+    assert "http://envoy/config_dump" in text
+    assert SECRET not in text
+
+
+@pytest.mark.parametrize("body", [b"\xff", b"a: [", b"a: 1"])
+def test_a_complaint_about_an_answer_does_not_show_the_password(body: bytes) -> None:
+    world = World()
+    url = f"http://ops:{SECRET}@envoy/config_dump"
+    world.answers[url] = HttpAnswer({}, body)
+
+    with pytest.raises(ConfigurationError, match="http://envoy/config_dump") as caught:
+        run(url, world=world)
+
+    assert SECRET not in str(caught.value)
+
+
 def test_an_admin_port_that_does_not_answer_is_no_finding() -> None:
     with pytest.raises(ConfigurationError, match="no connection"):
         run("http://127.0.0.1:9901")
@@ -232,6 +257,16 @@ def test_settings_that_contradict_each_other_are_found(others: dict[str, str]) -
 )
 def test_settings_that_agree_are_no_finding(environ: dict[str, str]) -> None:
     assert ids_of(environ=environ) == []
+
+
+def test_an_origin_is_shown_without_its_password() -> None:
+    parties = f"http://ops:{SECRET}@localhost:3000"
+    environ = {"CLERK_PUBLISHABLE_KEY": KEY, "CLERK_AUTHORIZED_PARTIES": parties}
+
+    _, text = run(environ=environ)
+
+    assert "has localhost" in text
+    assert SECRET not in text
 
 
 def test_a_pem_beside_a_url_is_found() -> None:

@@ -380,6 +380,12 @@ def test_neither_the_token_nor_a_claim_of_a_person_is_printed(
         ["{}", "--fetch"],
         ["{}", "--revocations"],
         ["--at", "{}", "x"],
+        ["--json={}"],
+        ["--fetch={}"],
+        ["--{}"],
+        ["--f={}"],
+        ["x", "--bogus={}"],
+        ["-h{}"],
     ],
     ids=" ".join,
 )
@@ -399,6 +405,29 @@ def test_a_mistake_does_not_print_the_token_either(
     assert "expected" in printed.err or "--" in printed.err
     assert "Traceback" not in printed.err
     assert pieces_of(text) & windows(printed.err) == set()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["{}"],
+        ["explain-token={}"],
+        ["--bogus={}", "explain-token"],
+        ["policy", "{}"],
+        ["policy", "explain", "--json={}"],
+    ],
+    ids=" ".join,
+)
+def test_a_token_in_the_place_of_a_command_is_not_printed(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = SUSPICIOUS["accepted"]
+
+    with pytest.raises(SystemExit) as exit_:
+        main([each.format(text) for each in arguments])
+
+    assert exit_.value.code == 2
+    assert pieces_of(text) & windows(capsys.readouterr().err) == set()
 
 
 def test_the_canaries_would_be_found() -> None:

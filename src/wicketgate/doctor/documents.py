@@ -20,6 +20,8 @@ from wicketgate.core.policy.source import (
     positions_in,
 )
 
+MAX_DOCUMENTS: Final = 10_000
+"""A list of Kubernetes' is one document."""
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$)[^\n]*$", re.MULTILINE)
 
 
@@ -115,8 +117,13 @@ def _parts(text: str) -> list[tuple[str, int]]:
     parts, begin, above = [], 0, 0
     for separator in _SEPARATOR.finditer(text):
         parts.append((text[begin : separator.start()], above))
-        above = text.count("\n", 0, separator.start()) + 1
-        begin = separator.end() + 1
+        # From the last one on: from the start it would take a square of the time.
+        above += text.count("\n", begin, separator.start())
+        # The line stays, because a document may begin on it.
+        begin = separator.start()
+        if len(parts) >= MAX_DOCUMENTS:
+            msg = f"expected at most {MAX_DOCUMENTS} documents"
+            raise SourceError(msg, Position(above + 1, 1))
     return [*parts, (text[begin:], above)]
 
 
@@ -130,14 +137,27 @@ def _document(text: str, above: int) -> Document:
 
 def _nested(document: Document) -> list[Document]:
     value = document.value
+    items = value.get("items") if isinstance(value, dict) else None
+    objects: list[tuple[Place, Any]] = [((), value)]
+    objects += [
+        (("items", at), each) for at, each in enumerate(items if isinstance(items, list) else [])
+    ]
+    return [
+        _mesh_in(document, (*place, "data", "mesh"), mesh)
+        for place, each in objects
+        if isinstance(mesh := _mesh_of(each), str)
+    ]
+
+
+def _mesh_of(value: Any) -> Any:  # noqa: ANN401 - YAML holds anything
     if not isinstance(value, dict) or value.get("kind") != "ConfigMap":
-        return []
-    texts = value.get("data")
-    mesh = texts.get("mesh") if isinstance(texts, dict) else None
-    if not isinstance(mesh, str):
-        return []
-    line = position_of(positions_in(document.text), ("data", "mesh")).line
-    return [replace(_document(mesh, document.above + line), label="data.mesh")]
+        return None
+    return _behind(value.get("data"), "mesh")
+
+
+def _mesh_in(document: Document, place: Place, text: str) -> Document:
+    line = position_of(positions_in(document.text), place).line
+    return replace(_document(text, document.above + line), label=written(place))
 
 
 def _first_places(root: Sequence[Any]) -> dict[int, Place]:

@@ -105,7 +105,7 @@ def _of_another_kind(texts: Mapping[str, str], key: PublishableKey) -> Iterator[
     if is_live and local:
         yield _contradiction(
             "CLERK_AUTHORIZED_PARTIES",
-            f"has {local[0]}, and CLERK_PUBLISHABLE_KEY is of production",
+            f"has {_host(local[0])}, and CLERK_PUBLISHABLE_KEY is of production",
             "leave origins of development out",
         )
 

@@ -183,6 +183,17 @@ def filter_enabled(config: Node) -> Faults:
         yield Fault("filter-off", node.place, found, (Drop(node.place),))
 
 
+def filter_enabled_metadata(config: Node) -> Faults:
+    """Yield a filter that is in force for requests with some metadata only."""
+    node = config.at("filter_enabled_metadata")
+    keys = [each.at("key").text for each in node.at("path").items()]
+    # Istio's own: its RBAC filter says which requests a CUSTOM policy selects.
+    if node.is_there and not any(key.startswith("istio") for key in keys):
+        name = node.at("filter").text
+        found = f"filter_enabled_metadata leaves it to metadata of {name}"
+        yield Fault("filter-off", node.place, found, (Drop(node.place),))
+
+
 def matches(matcher: Node, name: str) -> bool:
     """Tell whether a ``StringMatcher`` matches the name of a header, in lower case."""
     fold = matcher.at("ignore_case").is_true
@@ -214,6 +225,6 @@ def _fits(regex: str, name: str) -> bool:
 FILTER_CHECKS: Final[tuple[Check, ...]] = (
     *(http_service, transport_api_version, failure_mode_allow, shadow_mode, filter_enabled),
     *(status_on_error, timeouts, retry_interval, retry_ignored, encode_raw_headers),
-    *(clear_route_cache, authorization_withheld),
+    *(clear_route_cache, authorization_withheld, filter_enabled_metadata),
 )
 """Each takes the configuration of one filter."""

@@ -35,7 +35,11 @@ def gateway_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fau
         yield from _ext_auth(policy.at("spec", "extAuth"))
     for client in clients:
         yield from _path(client.at("spec", "path"))
-    if asking:
+    if not asking:
+        found = "no SecurityPolicy has extAuth"
+        advice = "the policy that asks is not in this file; examine it together with these"
+        yield Fault("no-filter", documents[0].place, found, advice=advice)
+    else:
         yield from _stripped(documents, asking[0], clients, identity)
 
 

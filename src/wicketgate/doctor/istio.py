@@ -12,9 +12,13 @@ from wicketgate.doctor.finding import Drop, Fault, Faults, Insert, Put
 from wicketgate.doctor.manager_checks import missing, shown, strip_filter
 from wicketgate.doctor.node import Node
 from wicketgate.doctor.parts import EXT_AUTHZ, HEADER_MUTATION, config_of
+from wicketgate.doctor.route_checks import disabled_in
 
 _DEFAULT_SECONDS: Final = 600.0
 _NORMALIZED: Final = frozenset({"MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"})
+_ROUTES: Final = frozenset({"HTTP_ROUTE", "VIRTUAL_HOST", "ROUTE_CONFIGURATION"})
+_NOT_IN_FRONT: Final = frozenset({"ADD", "REMOVE"})
+"""Takes a filter away, or puts it behind the router."""
 _VERDICTS: Final = frozenset({"200", "401", "403", "404"})
 
 
@@ -37,6 +41,9 @@ def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fault
     for _, config in gates:
         for check in FILTER_CHECKS:
             yield from check(config)
+    yield from _routes_off(documents)
+    if not policies and not gates:
+        yield _nobody_asks(documents)
     if policies or gates or any(map(_asks, providers)):
         for mesh in meshes:
             yield from _normalization(mesh)
@@ -54,6 +61,23 @@ def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fault
         yield Fault("identity-not-stripped", place, shown(found), (edit,))
 
 
+def _routes_off(documents: Sequence[Node]) -> Faults:
+    for document in documents:
+        for patch in _all_patches(document):
+            if patch.at("applyTo").text in _ROUTES:
+                yield from disabled_in(patch.at("patch", "value"))
+
+
+def _nobody_asks(documents: Sequence[Node]) -> Fault:
+    found = "no AuthorizationPolicy has the action CUSTOM, and no EnvoyFilter an ExtAuthz"
+    for each in documents:
+        action = each.at("spec", "action")
+        if _is_policy(each) and each.at("spec", "provider").is_there:
+            return Fault("no-filter", action.place, found, (Put(action.place, "CUSTOM"),))
+    advice = "the policy that asks is not in this file; examine it together with these"
+    return Fault("no-filter", documents[0].place, found, advice=advice)
+
+
 def _mesh_configs(document: Node) -> Iterator[Node]:
     for way in (("spec", "meshConfig"), ("meshConfig",), ("spec", "values", "meshConfig")):
         if document.at(*way).is_there:
@@ -63,16 +87,25 @@ def _mesh_configs(document: Node) -> Iterator[Node]:
 
 
 def _is_custom(document: Node) -> bool:
-    is_policy = document.at("kind").text == "AuthorizationPolicy"
-    return is_policy and document.at("spec", "action").text == "CUSTOM"
+    return _is_policy(document) and document.at("spec", "action").text == "CUSTOM"
+
+
+def _is_policy(document: Node) -> bool:
+    return document.at("kind").text == "AuthorizationPolicy"
+
+
+def _all_patches(document: Node) -> Iterator[Node]:
+    if document.at("kind").text == "EnvoyFilter":
+        yield from document.at("spec", "configPatches").items()
 
 
 def _patches(document: Node) -> Iterator[tuple[Node, str, Node]]:
-    if document.at("kind").text == "EnvoyFilter":
-        for patch in document.at("spec", "configPatches").items():
-            if patch.at("applyTo").text == "HTTP_FILTER":
-                entry = patch.at("patch", "value")
-                yield entry, *config_of(entry)
+    for patch in _all_patches(document):
+        is_in = patch.at("patch", "operation").text not in _NOT_IN_FRONT
+        is_ours = patch.at("match", "context").text != "SIDECAR_OUTBOUND"
+        if patch.at("applyTo").text == "HTTP_FILTER" and is_in and is_ours:
+            entry = patch.at("patch", "value")
+            yield entry, *config_of(entry)
 
 
 def _asks(provider: Node) -> bool:

@@ -139,11 +139,17 @@ def listener_unchecked(manager: Manager, guarded: Collection[str]) -> Faults:
 
 
 def filter_off(manager: Manager) -> Faults:
-    """Yield a filter that routes have to switch on."""
+    """Yield a filter that routes have to switch on, and upgrades that go around it."""
     for at in manager.places_of(EXT_AUTHZ):
         node = manager.filters[at].at("disabled")
         if node.is_true:
             yield Fault("filter-off", node.place, "the filter is disabled", (Drop(node.place),))
+    for upgrade in manager.node.at("upgrade_configs").items():
+        filters = upgrade.at("filters")
+        # With filters of its own, an upgrade does not go through those of the manager.
+        if filters.listed and all(config_of(each)[0] != EXT_AUTHZ for each in filters.items()):
+            found = f"upgrades to {upgrade.at('upgrade_type').text} have filters without ext_authz"
+            yield Fault("filter-off", filters.place, found, (Drop(filters.place),))
 
 
 def _flags(node: Node) -> tuple[Node, Node]:
@@ -156,8 +162,9 @@ def _early(node: Node) -> Iterator[Node]:
 
 
 def _removals(filters: Sequence[Node]) -> Iterator[Node]:
-    for kind, config in map(config_of, filters):
-        if kind == HEADER_MUTATION:
+    for entry in filters:
+        kind, config = config_of(entry)
+        if kind == HEADER_MUTATION and not entry.at("disabled").is_true:
             yield from config.at("mutations", "request_mutations").items()
 
 

@@ -10,6 +10,7 @@ Source: Protocol Buffers, "ProtoJSON Format" (field names, Duration, wrappers).
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any, Final
 
 from wicketgate.core.policy.source import Place
@@ -78,9 +79,11 @@ class Node:
         if isinstance(value, dict) and set(value) == {"value"}:
             value = value["value"]
         try:
-            return None if isinstance(value, bool | None) else float(value)
-        except (TypeError, ValueError):
+            number = None if isinstance(value, bool | None) else float(value)
+        except (TypeError, ValueError, OverflowError):
             return None
+        # "nan" and "inf" are numbers for Python alone.
+        return number if number is not None and isfinite(number) else None
 
     @property
     def seconds(self) -> float | None:

@@ -13,6 +13,7 @@ from wicketgate.doctor.node import Node
 _FILTERS: Final = "envoy.extensions.filters.http."
 EXT_AUTHZ: Final = f"{_FILTERS}ext_authz.v3.ExtAuthz"
 PER_ROUTE: Final = f"{_FILTERS}ext_authz.v3.ExtAuthzPerRoute"
+FILTER_CONFIG: Final = "envoy.config.route.v3.FilterConfig"
 CORS: Final = f"{_FILTERS}cors.v3.Cors"
 RBAC: Final = f"{_FILTERS}rbac.v3.RBAC"
 JWT: Final = f"{_FILTERS}jwt_authn.v3.JwtAuthentication"
@@ -44,11 +45,15 @@ def kind_of(any_node: Node) -> str:
 
 def config_of(entry: Node) -> tuple[str, Node]:
     """Return the kind and the configuration of a filter, however it is wrapped."""
-    config = entry.at("typed_config")
-    kind = kind_of(config)
+    return unwrapped(entry.at("typed_config"))
+
+
+def unwrapped(any_node: Node) -> tuple[str, Node]:
+    """Return the kind and the fields of what an ``Any`` holds, out of a ``TypedStruct``."""
+    kind = kind_of(any_node)
     if kind in _TYPED_STRUCTS:
-        return config.at("type_url").text.rpartition("/")[2], config.at("value")
-    return kind, config
+        return any_node.at("type_url").text.rpartition("/")[2], any_node.at("value")
+    return kind, any_node
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,11 +179,15 @@ def _by_name(nodes: Iterator[Node]) -> dict[str, Node]:
 
 
 def _managers(listeners: Iterator[Node], routes: Mapping[str, Node]) -> tuple[Manager, ...]:
+    known = list(listeners)
+    directions = [listener.at("traffic_direction").text for listener in known]
+    # What leaves a workload of Istio's is not what comes in. A gateway of Istio's has only
+    # OUTBOUND listeners, and through these everything comes in.
+    skipped = "OUTBOUND" if "INBOUND" in directions else None
     return tuple(
         _manager(config, routes)
-        for listener in listeners
-        # What leaves a workload of Istio's is not what comes in.
-        if listener.at("traffic_direction").text != "OUTBOUND"
+        for listener, direction in zip(known, directions, strict=True)
+        if direction != skipped
         for kind, config in map(config_of, _network_filters(listener))
         if kind == MANAGER
     )

@@ -1,10 +1,19 @@
 """Routes that the gate is not asked about, given a manager that asks it."""
 
+from collections.abc import Collection
 from typing import Any, Final
 
 from wicketgate.doctor.finding import Check, Drop, Fault, Faults, Insert, Put, Version
 from wicketgate.doctor.node import Node
-from wicketgate.doctor.parts import EXT_AUTHZ, PER_ROUTE, TYPES, Manager, config_of, kind_of
+from wicketgate.doctor.parts import (
+    EXT_AUTHZ,
+    FILTER_CONFIG,
+    PER_ROUTE,
+    TYPES,
+    Manager,
+    config_of,
+    unwrapped,
+)
 
 _NAME: Final = "envoy.filters.http.ext_authz"
 _GOOD: Final = 400
@@ -18,15 +27,23 @@ def route_disabled(manager: Manager) -> Faults:
     """Yield what switches the filter off."""
     names = {each.at("name").text for each in manager.filters if config_of(each)[0] == EXT_AUTHZ}
     for level in manager.levels:
-        for name, config in level.at("typed_per_filter_config").entries():
-            if name not in {*names, _NAME} and kind_of(config) != PER_ROUTE:
-                continue
-            node = config.at("disabled")
-            if node.is_true:
-                found = f"{_of_route(level)} switches {name} off"
-                yield Fault(
-                    "route-disabled", node.place, found, (Put(config.place, _anonymous()),)
-                )
+        yield from disabled_in(level, names)
+
+
+def disabled_in(level: Node, names: Collection[str] = ()) -> Faults:
+    """Yield what switches the filter off in a route, or in what is around routes.
+
+    Args:
+        level: It has the ``typed_per_filter_config``.
+        names: What the filter is called, beside its usual name.
+    """
+    for name, config in level.at("typed_per_filter_config").entries():
+        kind, node = _switch(config)
+        if name not in {*names, _NAME} and kind != PER_ROUTE:
+            continue
+        if node.is_true:
+            found = f"{_of_route(level)} switches {name} off"
+            yield Fault("route-disabled", node.place, found, (Put(config.place, _anonymous()),))
 
 
 def direct_response(manager: Manager, version: Version | None) -> Faults:
@@ -58,6 +75,15 @@ def no_route(manager: Manager) -> Faults:
             edit = Insert(last, {"match": {"prefix": "/"}, "route": _forward(host)})
             found = f"no route of the virtual host {host.at('name').text} takes every path"
             yield Fault("no-route", host.place, found, (edit,))
+
+
+def _switch(config: Node) -> tuple[str, Node]:
+    """Return the kind of a filter's setting, and what switches the filter off in it."""
+    kind, setting = unwrapped(config)
+    if kind == FILTER_CONFIG and not setting.at("disabled").is_true:
+        # Envoy takes a setting that is wrapped in one like the setting alone.
+        kind, setting = unwrapped(setting.at("config"))
+    return kind, setting.at("disabled")
 
 
 def _takes_all(route: Node) -> bool:

@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, Final, TextIO
+from urllib.parse import urlsplit
 
 from wicketgate.adapters.http_get import HttpAnswer
 from wicketgate.core.policy.source import SourceError
@@ -22,6 +23,7 @@ from wicketgate.tools.policy_text import text_of
 FOUND: Final = 1
 
 _DUMP: Final = "/config_dump"
+_SCHEMES: Final = ("http://", "https://")
 
 Fetch = Callable[[str], Awaitable[HttpAnswer]]
 
@@ -81,7 +83,7 @@ async def run_doctor(wish: Wish, outside: Outside, *, out: TextIO) -> int:
     findings: list[Finding] = []
     for source in wish.sources:
         text = await _text_of(source, outside)
-        findings += _examined(source, text, scope)
+        findings += _examined(_name_of(source), text, scope)
     faults = list(environment_faults(environment))
     if wish.is_online:
         faults += await online_faults(
@@ -89,23 +91,36 @@ async def run_doctor(wish: Wish, outside: Outside, *, out: TextIO) -> int:
         )
     findings += map(finding_of_environment, faults)
     counted = [each for each in findings if each.rule.id not in wish.ignored]
-    report(counted, sources=wish.sources, out=out, as_json=wish.as_json)
+    names = tuple(map(_name_of, wish.sources))
+    report(counted, sources=names, out=out, as_json=wish.as_json)
     return FOUND if any(each.is_error or wish.is_strict for each in counted) else 0
 
 
 async def _text_of(source: str, outside: Outside) -> str:
-    if not source.startswith(("http://", "https://")):
+    if not source.startswith(_SCHEMES):
         return text_of(Path(source), outside.stdin)
     url = source if _DUMP in source else source.rstrip("/") + _DUMP
     try:
         answer = await outside.fetch(url)
         return answer.body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        msg = f"{source}: answered with something that is not text"
+        msg = f"{_name_of(source)}: answered with something that is not text"
         raise ConfigurationError(msg) from None
     except DependencyError as error:
         # Like a file that cannot be read: status 1 is for what was found.
         raise ConfigurationError(str(error)) from None
+
+
+def _name_of(source: str) -> str:
+    """Return a source as it may be shown: a URL without its password and its query."""
+    if not source.startswith(_SCHEMES):
+        return source
+    try:
+        parts = urlsplit(source)
+    except ValueError:
+        return "the URL"
+    netloc = parts.netloc.rpartition("@")[2]
+    return parts._replace(netloc=netloc, query="", fragment="").geturl()
 
 
 def _examined(source: str, text: str, scope: Scope) -> list[Finding]:

@@ -166,6 +166,25 @@ def test_it_is_known_whether_a_row_would_change_anything(
     assert agrees == table_of(*known).agrees_with(told)
 
 
+@pytest.mark.parametrize(
+    ("known", "told", "is_stricter"),
+    [
+        ((), row(), False),
+        ((row(),), row(), False),
+        ((row(NOW + 1),), row(), True),
+        ((row(expires_at=NOW + 61),), row(expires_at=NOW + 60), True),
+        ((row(),), row(NOW + 1), False),
+        ((row(NOW + 1),), row(is_lifted=True), False),
+        ((row(NOW + 1),), row(kind=Kind.SESSION), False),
+        ((row(expires_at=float("inf")),), row(expires_at=float("inf")), False),
+    ],
+)
+def test_it_is_known_whether_more_is_refused_than_a_row_says(
+    known: tuple[Revocation, ...], told: Revocation, *, is_stricter: bool
+) -> None:
+    assert is_stricter == table_of(*known).is_stricter_than(told)
+
+
 rows = st.builds(
     Revocation,
     st.sampled_from(KINDS),
