@@ -14,9 +14,9 @@
 // `make example-js` makes clerk-fetch.mjs of clerk-fetch.ts.
 export function makeClerkFetch({ baseUrl, getToken, fetch = globalThis.fetch }) {
     const api = new URL(baseUrl).origin;
-  // Every other scheme has the origin "null", and so would a stranger of such a scheme.
-  if (api === "null")
-    throw new TypeError("baseUrl is not an http or https URL");
+    // Every other scheme has the origin "null", and so would a stranger of such a scheme.
+    if (api === "null")
+        throw new TypeError("baseUrl is not an http or https URL");
     let renewing;
     /** Requests that expire together wait for one new token. */
     function renewed() {
@@ -27,7 +27,7 @@ export function makeClerkFetch({ baseUrl, getToken, fetch = globalThis.fetch }) 
     }
     async function send(url, init, token) {
         const headers = new Headers(init.headers);
-        if (token !== null)
+        if (token)
             headers.set("authorization", `Bearer ${token}`);
         const response = await fetch(url, { ...init, headers });
         return { data: await bodyOf(response), status: response.status, headers: response.headers };
@@ -39,11 +39,11 @@ export function makeClerkFetch({ baseUrl, getToken, fetch = globalThis.fetch }) 
         const first = await send(url, init, token);
         // A stream was read by the first attempt, and cannot be sent again.
         const isRepeatable = !(init.body instanceof ReadableStream);
-        if (token === null || !isRepeatable || !saysExpired(first))
+        if (!token || !isRepeatable || !saysExpired(first))
             return first;
         const fresh = await renewed();
         // The same token, or none: asking again would be denied again.
-        if (fresh === null || fresh === token)
+        if (!fresh || fresh === token)
             return first;
         return (await send(url, init, fresh));
     };
@@ -67,7 +67,13 @@ async function bodyOf(response) {
     const kind = kindOf(response.headers);
     if (/^application\/(.+\+)?json$/.test(kind)) {
         const text = await response.text();
-        return text === "" ? undefined : JSON.parse(text);
+        try {
+            return text === "" ? undefined : JSON.parse(text);
+        }
+        catch {
+            // A proxy on the way may say that its page is JSON.
+            return text;
+        }
     }
     if (kind === "")
         return undefined;

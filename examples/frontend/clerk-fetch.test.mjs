@@ -73,12 +73,14 @@ test("a request carries the session token, and its answer is status, data and he
   assert.deepEqual(asked, [false]);
 });
 
-test("nobody who is signed in means no header", async () => {
-  const { getToken } = session(null);
-  await fetchWith(getToken)("/v1/me");
+for (const nothing of [null, undefined, ""]) {
+  test(`nobody who is signed in (${JSON.stringify(nothing)}) means no header`, async () => {
+    const { getToken } = session(nothing);
+    await fetchWith(getToken)("/v1/me");
 
-  assert.equal(api.seen[0].token, undefined);
-});
+    assert.equal(api.seen[0].token, undefined);
+  });
+}
 
 test("an expired token is replaced once, and the request is sent again whole", async () => {
   api.script = (attempt) => (attempt === 1 ? denied() : {});
@@ -236,6 +238,7 @@ for (const [kind, body, expected] of [
   ["application/vnd.api+json; charset=utf-8", "[1]", [1]],
   ["text/plain", "hello", "hello"],
   ["application/json", "", undefined],
+  ["application/json", "<h1>502</h1>", "<h1>502</h1>"],
 ]) {
   test(`a body of ${kind} (${body.length} characters) is read`, async () => {
     api.script = () => ({ kind, body });

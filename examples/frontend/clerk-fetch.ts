@@ -47,7 +47,7 @@ export function makeClerkFetch({ baseUrl, getToken, fetch = globalThis.fetch }: 
 
   async function send(url: URL, init: RequestInit, token: string | null): Promise<Answer> {
     const headers = new Headers(init.headers);
-    if (token !== null) headers.set("authorization", `Bearer ${token}`);
+    if (token) headers.set("authorization", `Bearer ${token}`);
     const response = await fetch(url, { ...init, headers });
     return { data: await bodyOf(response), status: response.status, headers: response.headers };
   }
@@ -59,10 +59,10 @@ export function makeClerkFetch({ baseUrl, getToken, fetch = globalThis.fetch }: 
     const first = await send(url, init, token);
     // A stream was read by the first attempt, and cannot be sent again.
     const isRepeatable = !(init.body instanceof ReadableStream);
-    if (token === null || !isRepeatable || !saysExpired(first)) return first as T;
+    if (!token || !isRepeatable || !saysExpired(first)) return first as T;
     const fresh = await renewed();
     // The same token, or none: asking again would be denied again.
-    if (fresh === null || fresh === token) return first as T;
+    if (!fresh || fresh === token) return first as T;
     return (await send(url, init, fresh)) as T;
   };
 }
@@ -91,7 +91,12 @@ async function bodyOf(response: Response): Promise<unknown> {
   const kind = kindOf(response.headers);
   if (/^application\/(.+\+)?json$/.test(kind)) {
     const text = await response.text();
-    return text === "" ? undefined : JSON.parse(text);
+    try {
+      return text === "" ? undefined : JSON.parse(text);
+    } catch {
+      // A proxy on the way may say that its page is JSON.
+      return text;
+    }
   }
   if (kind === "") return undefined;
   return kind.startsWith("text/") ? response.text() : response.blob();

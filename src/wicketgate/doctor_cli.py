@@ -20,7 +20,8 @@ together go into one file. Settings of a gate in the environment are looked at a
 
   wicketgate doctor envoy.yaml
   wicketgate doctor http://127.0.0.1:9901
-  kubectl get -A -o yaml envoyfilters,authorizationpolicies | wicketgate doctor -
+  kubectl get -n istio-system -o yaml cm,envoyfilters,authorizationpolicies |
+    wicketgate doctor -
   wicketgate doctor --online
 
 Each finding says what happens, where, and which lines to write instead. All kinds are
