@@ -149,7 +149,10 @@ class RevocationLink:
                     has_come = False
                     await asyncio.wait({lost}, timeout=QUIET_SECONDS)
             finally:
-                if not lost.done():
+                if lost.done():
+                    # Looked at also when whoever waits is cancelled in the same turn.
+                    lost.exception()
+                else:
                     loop.remove_reader(socket)
                     lost.cancel()
             if not lost.cancelled():
