@@ -59,7 +59,7 @@ test: $(STAMP) ## Run every test; every branch of the core must be covered
 	@$(BIN)/coverage erase
 	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest $(OF_THE_CORE)
 	@$(BIN)/coverage report --fail-under=100
-	@$(PYTEST) $(OF_THE_CORE:%=--ignore=%) tests/unit tests/contract tests/integration
+	@$(PYTEST) $(OF_THE_CORE:%=--ignore=%) tests/unit tests/contract tests/deploy tests/integration
 
 test-examples: $(STAMP) $(EXAMPLES)/.stamp ## Run examples/ through Envoy, on frameworks in a .venv-examples of their own
 	@WICKETGATE_EXAMPLES="$(EXAMPLES)" $(BIN)/pytest tests/unit/test_examples.py tests/integration/test_example*.py
