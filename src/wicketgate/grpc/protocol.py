@@ -16,6 +16,7 @@ from wicketgate.grpc.frames import ErrorCode
 from wicketgate.grpc.headers import HeaderCache, RequestBlocks
 from wicketgate.grpc.http2 import Connection
 from wicketgate.grpc.limits import Limits
+from wicketgate.grpc.outgoing import bytes_on_their_way
 from wicketgate.grpc.service import Method
 
 WRITE_BUFFER_BYTES: Final = 1024 * 1024
@@ -269,7 +270,7 @@ class WireProtocol(asyncio.Protocol):
         transport = self._transport
         if transport is None:
             return
-        if transport.get_write_buffer_size() and self._loop.time() < until:
+        if bytes_on_their_way(transport) and self._loop.time() < until:
             self._loop.call_later(LINGER_SECONDS, self._linger, until)
         else:
             transport.abort()
