@@ -31,7 +31,7 @@ TRANSPORTS := wire grpcio
 # What covers the core, and is pure: it runs in one process, where coverage costs least.
 OF_THE_CORE := tests/unit/core tests/conformance tests/unit/test_sync.py
 
-.PHONY: help setup demo test test-examples example-js test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema check lock clean
+.PHONY: help setup demo test test-core test-others test-examples example-js test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -55,10 +55,17 @@ $(STAMP): requirements/dev.txt pyproject.toml
 demo: $(STAMP) ## Show the whole system at work: real Envoy, real tokens, a scripted tour
 	@$(BIN)/wicketgate local --tour
 
+# The core's tests wait for nothing, so they run beside the others, which do, and give way to them.
 test: $(STAMP) ## Run every test; every branch of the core must be covered
+	@$(MAKE) -j 2 test-core test-others
+
+test-core: $(STAMP)
 	@$(BIN)/coverage erase
-	@$(BIN)/coverage run --source=src/wicketgate/core -m pytest $(OF_THE_CORE)
+	@nice -n 5 $(BIN)/coverage run --source=src/wicketgate/core -m pytest $(OF_THE_CORE) >.test-core.log 2>&1; \
+	status=$$?; cat .test-core.log; exit $$status
 	@$(BIN)/coverage report --fail-under=100
+
+test-others: $(STAMP)
 	@$(PYTEST) $(OF_THE_CORE:%=--ignore=%) tests/unit tests/contract tests/deploy tests/integration
 
 test-examples: $(STAMP) $(EXAMPLES)/.stamp ## Run examples/ through Envoy, on frameworks in a .venv-examples of their own
@@ -157,5 +164,5 @@ lock: $(STAMP) ## Pin the dependencies anew; UPGRADE=--upgrade takes newer versi
 	done
 
 clean: ## Remove all that was made here: .venv, the Envoys, caches
-	rm -rf .venv .venv-examples .envoys .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
+	rm -rf .venv .venv-examples .envoys .coverage* .test-core.log .hypothesis .mypy_cache .pytest_cache .ruff_cache dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
