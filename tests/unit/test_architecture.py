@@ -22,6 +22,7 @@ RANK: Final = {
     "_gen": 0,
     "core": 0,
     "errors": 0,
+    "status": 0,  # the files of the status page
     "grpc": 1,
     "sql": 1,
     "adapters": 2,
@@ -37,11 +38,13 @@ RANK: Final = {
     "discreet": 5,
     "doctor_cli": 5,
     "local": 5,
+    "local_cli": 6,
     "policy_cli": 5,
+    "process_cli": 5,
     "revocation_cli": 5,
     "token_cli": 5,
-    "cli": 6,
-    "__main__": 7,
+    "cli": 7,
+    "__main__": 8,
 }
 """Inner parts have smaller numbers. A new part has to find its place here."""
 
