@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 
 from fuzz.raw import Raw, flood
 from unit.grpc.peer import FIRST, HELLO, headers
-from wicketgate.adapters.connection_telemetry import ConnectionTelemetry
+from wicketgate.adapters.connection_telemetry import CODES, ConnectionTelemetry
 from wicketgate.grpc import protocol
 from wicketgate.grpc.frames import Type
 from wicketgate.grpc.server import WireServer
@@ -55,4 +55,5 @@ async def test_a_connection_is_counted_and_its_fault_too(code: str) -> None:
         for sample in metric.samples
         if sample.name == "wicketgate_connection_faults_total"
     }
-    assert faults == ({code: 1.0} if code else {})
+    # All of them are there from the start, to be watched.
+    assert faults == dict.fromkeys(CODES, 0.0) | ({code: 1.0} if code else {})

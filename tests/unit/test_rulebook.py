@@ -12,8 +12,8 @@ import pytest
 from certificates import Authority
 from tokens import ISSUER, ORIGIN, clerk, decision_on, refusal, request, valid_token
 from wicketgate.app.rulebook import LoadedRules, check_rules, load_rules, rules_of_tokens
-from wicketgate.core.policy.routes import RoutePolicy
-from wicketgate.core.policy.rule import Match, Rule, UserTerms
+from wicketgate.core.policy.routes import Admission, RoutePolicy
+from wicketgate.core.policy.rule import Exposure, Match, Rule, UserTerms
 from wicketgate.core.token import TokenVerifier
 from wicketgate.errors import ConfigurationError
 from wicketgate.local.clerk_instance import ClerkInstance
@@ -72,6 +72,22 @@ def rule_for(loaded: LoadedRules, path: str) -> Rule:
 
 
 # --- what is read ------------------------------------------------------------
+
+
+def test_what_is_read_has_names(files: Files) -> None:
+    """The default comes first, because it decides whatever the file forgot."""
+    routes = files.load()
+    policy = files.name("WICKETGATE_POLICY_FILE", POLICY)
+    files.name("WICKETGATE_SERVICE_TOKENS_FILE", tokens_file(TOKEN, OTHER_TOKEN))
+    loaded = files.load()
+
+    assert set(routes.rule_names) == {
+        f"{exposure}:{admission}" for exposure in Exposure for admission in Admission
+    }
+    assert (routes.token_names, routes.digest) == ((), "")
+    assert loaded.rule_names == ("default", "mine")
+    assert loaded.token_names == ("billing", "billing")
+    assert loaded.digest == sha256(policy.read_bytes()).hexdigest()
 
 
 def test_without_a_policy_file_the_routes_decide(files: Files) -> None:

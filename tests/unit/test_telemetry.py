@@ -2,6 +2,7 @@
 
 import io
 import json
+import platform
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -9,8 +10,9 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from tokens import USER_RULE, billing_token, claims_of
+from wicketgate import __version__
 from wicketgate.adapters.log_stream import ATOMIC_BYTES
-from wicketgate.adapters.telemetry import MAX_LINE, Telemetry, make_log
+from wicketgate.adapters.telemetry import MAX_LINE, Instruments, Telemetry, make_log
 from wicketgate.core.policy.rule import Rule
 from wicketgate.core.reason import Reason
 from wicketgate.core.record import MAX_SHADOWS, DecisionLog, Record
@@ -273,6 +275,7 @@ def test_whatever_a_request_holds_the_line_stays_one(text: str) -> None:
 
 def test_decisions_are_counted_by_rule_and_shadow_rules_by_what_they_would_have_said() -> None:
     telemetry = logging(io.StringIO(), decision_log=DecisionLog.OFF)
+    telemetry.follow(rules=["public:user", "app", "strict", "mild"], tokens=())
     shadows = (Shadow("strict", Reason.SESSION_TOO_OLD), Shadow("mild", None))
     app = Rule(name="app")
 
@@ -296,13 +299,50 @@ def test_decisions_are_counted_by_rule_and_shadow_rules_by_what_they_would_have_
 
 def test_service_tokens_are_counted_by_name_with_the_time_of_their_last_use() -> None:
     telemetry = logging(io.StringIO())
+    telemetry.follow(rules=(), tokens=["billing", "cron"])
 
     telemetry.count(replace(ADMITTED, caller=billing_token()), 0.1)
     telemetry.count(replace(EXPIRED, caller=billing_token()), 0.1)
     telemetry.count(ADMITTED, 0.1)
 
     found = samples(telemetry)
-    named = frozenset({("name", "billing")})
-    assert found["wicketgate_service_token_checks_total", named] == 2
-    assert found["wicketgate_service_token_last_used_seconds", named] == CLOCK
-    assert [labels for name, labels in found if "service_token_checks_total" in name] == [named]
+    billing, cron = (frozenset({("name", name)}) for name in ("billing", "cron"))
+    assert found["wicketgate_service_token_checks_total", billing] == 2
+    assert found["wicketgate_service_token_checks_total", cron] == 0
+    assert found["wicketgate_service_token_last_used_seconds", billing] == CLOCK
+    assert ("wicketgate_service_token_last_used_seconds", cron) not in found
+
+
+@pytest.mark.parametrize("reason", Reason)
+def test_a_denial_that_never_happened_is_there_to_be_watched(reason: Reason) -> None:
+    telemetry = logging(io.StringIO())
+    name = ("wicketgate_denials_total", frozenset({("reason", reason.value)}))
+
+    before = samples(telemetry)[name]
+    telemetry.count(Deny(reason), 0.1)
+
+    assert (before, samples(telemetry)[name]) == (0, 1)
+
+
+def test_what_runs_is_told() -> None:
+    log = make_log(io.StringIO(), level="info")
+    found = text_string_to_metric_families(
+        Instruments(log, transport="wire").exposition().decode()
+    )
+
+    (build,) = (family for family in found if family.name == "wicketgate_build_info")
+    labels = {"version": __version__, "python": platform.python_version(), "transport": "wire"}
+    assert [(sample.labels, sample.value) for sample in build.samples] == [(labels, 1)]
+
+
+def test_readings_with_labels_are_taken_at_each_scrape() -> None:
+    telemetry = logging(io.StringIO())
+    readings: list[dict[tuple[str, ...], float]] = [{("b",): 2.0}, {("a",): 1.0}]
+    telemetry.watch_labelled("some_readings", "For the test.", ("of",), readings.pop)
+
+    taken = [
+        {labels: value for (name, labels), value in samples(telemetry).items() if "some" in name}
+        for _ in range(2)
+    ]
+
+    assert taken == [{frozenset({("of", "a")}): 1.0}, {frozenset({("of", "b")}): 2.0}]

@@ -1,11 +1,12 @@
 """Small text files that an operator writes: read, or refused in one line."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
 
-from wicketgate.adapters.text_file import MAX_BYTES, read_text
+from wicketgate.adapters.text_file import MAX_BYTES, read_text, read_text_and_digest
 from wicketgate.errors import ConfigurationError
 
 
@@ -33,6 +34,14 @@ def test_text_is_read_as_it_is_but_for_the_mark_of_its_encoding(
     path.write_bytes(raw)
 
     assert expected == read_text(path)
+
+
+def test_the_digest_is_that_of_the_bytes_as_they_are(tmp_path: Path) -> None:
+    """So that sha256sum says the same."""
+    path = tmp_path / "a.yaml"
+    path.write_bytes(b"\xef\xbb\xbfa: b\r\n")
+
+    assert read_text_and_digest(path) == ("a: b\r\n", sha256(path.read_bytes()).hexdigest())
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from wicketgate.core.webhook import Rejection
 APPLIED = Receipt(
     Outcome.APPLIED, message_id="msg_1", type="user.created", event_at=1_790_000_012_420
 )
+CLOCK = 1_790_000_015.0
 
 
 class Observed:
@@ -24,7 +25,9 @@ class Observed:
     def __init__(self, level: str = "info") -> None:
         self._stream = io.StringIO()
         self._instruments = Instruments(make_log(self._stream, level=level))
-        self.telemetry = WebhookTelemetry(self._instruments.log, self._instruments.registry)
+        self.telemetry = WebhookTelemetry(
+            self._instruments.log, self._instruments.registry, clock=lambda: CLOCK
+        )
 
     def lines(self) -> list[dict[str, object]]:
         return [json.loads(line) for line in self._stream.getvalue().splitlines()]
@@ -115,3 +118,40 @@ def test_a_failure_that_never_happened_is_there_to_be_watched(failure: Failure) 
     found = Observed().samples()
 
     assert found["wicketgate_webhook_failures_total", frozenset({failure.value})] == 0
+
+
+@pytest.mark.parametrize("reason", [*Refusal, *Rejection])
+def test_a_rejection_that_never_happened_is_there_to_be_watched(reason: str) -> None:
+    found = Observed().samples()
+
+    assert found["wicketgate_webhook_rejections_total", frozenset({str(reason)})] == 0
+
+
+def test_dead_letters_are_counted_from_none_on() -> None:
+    observed = Observed()
+    counts = []
+
+    for outcome in (Outcome.APPLIED, Outcome.DEAD, Outcome.IGNORED):
+        observed.telemetry.record(Receipt(outcome, type="other"), seconds=0.0, lag_seconds=None)
+        counts.append(observed.samples()["wicketgate_webhook_dead_letters_total", frozenset()])
+
+    assert counts == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("verdict", "expected"),
+    [
+        *((outcome, CLOCK) for outcome in Outcome),
+        (Refusal.NOT_FOUND, None),
+        (Rejection.BAD_TIMESTAMP, None),
+        (Failure.BUSY, None),
+    ],
+)
+def test_the_last_delivery_is_the_last_that_was_answered_2xx(
+    verdict: Outcome | Refusal | Rejection | Failure, expected: float | None
+) -> None:
+    observed = Observed()
+
+    observed.telemetry.record(Receipt(verdict), seconds=0.0, lag_seconds=None)
+
+    assert expected == observed.telemetry.last_delivery

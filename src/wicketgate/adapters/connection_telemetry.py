@@ -1,6 +1,17 @@
 """What operators see of the connections of the ``wire`` transport."""
 
+from typing import Final
+
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from wicketgate.grpc.frames import ErrorCode
+from wicketgate.grpc.protocol import LOST
+
+CODES: Final = (
+    *(code.name.lower() for code in ErrorCode if code is not ErrorCode.NO_ERROR),
+    LOST,
+)
+"""How a connection can end that ends badly."""
 
 
 class ConnectionTelemetry:
@@ -18,6 +29,8 @@ class ConnectionTelemetry:
             ("code",),
             registry=registry,
         )
+        for code in CODES:
+            self._faults.labels(code)
 
     def opened(self) -> None:
         """Count one more."""

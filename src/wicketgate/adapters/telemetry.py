@@ -6,8 +6,9 @@ service tokens: never a path, a user or a ``kid``.
 """
 
 import json
+import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, Protocol, TextIO, cast
 
@@ -29,7 +30,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from wicketgate import __version__
-from wicketgate.core.record import ALLOW, DENY, DecisionLog, Record, fields_of
+from wicketgate.core.record import DecisionLog, Record, fields_of
 from wicketgate.core.service_token import ServiceToken
 from wicketgate.core.tally import BUCKETS, DecisionTally
 from wicketgate.core.verdict import Deny, Verdict
@@ -75,14 +76,22 @@ def make_log(stream: LineStream, *, level: str) -> structlog.typing.FilteringBou
 class Instruments:
     """The log and the metrics that every process has; the registry is this object's own."""
 
-    def __init__(self, log: structlog.typing.FilteringBoundLogger) -> None:
-        """Make what says which version runs, and how it is."""
+    def __init__(self, log: structlog.typing.FilteringBoundLogger, *, transport: str = "") -> None:
+        """Make what says which version runs, and how it is.
+
+        Args:
+            log: For lines.
+            transport: The implementation of gRPC; empty for a process without one.
+        """
         self.log = log
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
-        Gauge("wicketgate_build_info", "Always 1.", ("version",), registry=self.registry).labels(
-            __version__
-        ).set(1)
+        Gauge(
+            "wicketgate_build_info",
+            "Always 1.",
+            ("version", "python", "transport"),
+            registry=self.registry,
+        ).labels(__version__, platform.python_version(), transport).set(1)
 
     def watch(self, name: str, meaning: str, read: Callable[[], float | None]) -> None:
         """Export a gauge whose value is read at each scrape; `None` leaves it out."""
@@ -91,6 +100,16 @@ class Instruments:
     def watch_count(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Export a counter that is kept elsewhere and read at each scrape."""
         self.registry.register(_Reading(CounterMetricFamily, name, meaning, read))
+
+    def watch_labelled(
+        self,
+        name: str,
+        meaning: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        """Export a gauge for each key of what is read at each scrape: its labels' values."""
+        self.registry.register(_Readings(name, meaning, labels, read))
 
     def exposition(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
@@ -107,6 +126,7 @@ class Telemetry(Instruments):
         decisions: LineStream,
         decision_log: DecisionLog = DecisionLog.ALL,
         clock: Callable[[], float] = time.time,
+        transport: str = "",
     ) -> None:
         """Make the metrics; they belong to this object's own registry.
 
@@ -117,28 +137,15 @@ class Telemetry(Instruments):
             decision_log: Which decisions are logged. Those that the operator must act
                 on, because the configuration or the gate is at fault, always are.
             clock: POSIX seconds.
+            transport: The implementation of gRPC.
         """
-        super().__init__(log)
+        super().__init__(log, transport=transport)
         self._decisions = decisions
         self._logs_all = decision_log is DecisionLog.ALL
         self._logs_denied = decision_log is DecisionLog.DENIED
         self._clock = clock
         self._tally = DecisionTally()
         self.registry.register(_Decisions(self._tally))
-        self._shadow_checks = self._counter(
-            "wicketgate_shadow_checks", "What shadow rules would have said.", "rule", "verdict"
-        )
-        self._service_checks = self._counter(
-            "wicketgate_service_token_checks",
-            "Requests with a service token that is known, whatever was decided.",
-            "name",
-        )
-        self._service_used = Gauge(
-            "wicketgate_service_token_last_used_seconds",
-            "When a service token of this name was last shown, in POSIX seconds.",
-            ("name",),
-            registry=self.registry,
-        )
         self._replays_left_out = self._counter(
             "wicketgate_replays_left_out",
             "Decisions logged without what a replay needs, because the line was too long.",
@@ -149,16 +156,15 @@ class Telemetry(Instruments):
         for outcome in ("ok", "failed"):
             self._refreshes.labels(outcome)
 
+    def follow(self, *, rules: Iterable[str], tokens: Iterable[str]) -> None:
+        """Count under these names of rules and service tokens from now on, and no others."""
+        self._tally.follow(rules=rules, tokens=tokens)
+
     def count(self, verdict: Verdict, seconds: float) -> bool:
         """Count a decision that took so long, and tell whether it is to be logged."""
         self._tally.count(verdict, seconds)
-        for shadow in verdict.shadows:
-            said = ALLOW if shadow.reason is None else DENY
-            self._shadow_checks.labels(shadow.rule, said).inc()
-        caller = verdict.caller
-        if isinstance(caller, ServiceToken):
-            self._service_checks.labels(caller.name).inc()
-            self._service_used.labels(caller.name).set(self._clock())
+        if isinstance(verdict.caller, ServiceToken):
+            self._tally.used(verdict.caller.name, self._clock())
         return self._is_logged(verdict)
 
     def record(self, record: Record) -> None:
@@ -214,20 +220,31 @@ class _Decisions(Collector):
 
     def collect(self) -> Iterator[Metric]:
         tally = self._tally
-        checks = CounterMetricFamily(
-            "wicketgate_checks", "Decisions.", labels=("verdict", "reason", "principal")
+        yield _counters(
+            "wicketgate_checks",
+            "Decisions.",
+            ("verdict", "reason", "principal"),
+            tally.by_kind().items(),
         )
-        for kind, number in tally.by_kind().items():
-            checks.add_metric(kind, number)
-        yield checks
-        rules = CounterMetricFamily(
+        yield _counters(
+            "wicketgate_denials",
+            "Decisions to deny.",
+            ("reason",),
+            (((reason,), number) for reason, number in tally.by_reason().items()),
+        )
+        yield _counters(
             "wicketgate_rule_checks",
             "Decisions, by the rule that decided.",
-            labels=("rule", "verdict"),
+            ("rule", "verdict"),
+            tally.by_rule().items(),
         )
-        for rule, number in tally.by_rule().items():
-            rules.add_metric(rule, number)
-        yield rules
+        yield _counters(
+            "wicketgate_shadow_checks",
+            "What shadow rules would have said.",
+            ("rule", "verdict"),
+            tally.by_shadow().items(),
+        )
+        yield from self._tokens()
         bounds = (*map(floatToGoString, BUCKETS), "+Inf")
         yield HistogramMetricFamily(
             "wicketgate_check_seconds",
@@ -235,6 +252,56 @@ class _Decisions(Collector):
             buckets=list(zip(bounds, map(float, tally.durations()), strict=True)),
             sum_value=tally.seconds,
         )
+
+    def _tokens(self) -> Iterator[Metric]:
+        tokens = self._tally.by_token()
+        yield _counters(
+            "wicketgate_service_token_checks",
+            "Requests with a service token that is known, whatever was decided.",
+            ("name",),
+            (((name,), number) for name, (number, _) in tokens.items()),
+        )
+        yield _gauges(
+            "wicketgate_service_token_last_used_seconds",
+            "When a service token of this name was last shown, in POSIX seconds.",
+            ("name",),
+            (((name,), last) for name, (_, last) in tokens.items() if last is not None),
+        )
+
+
+def _counters(
+    name: str, meaning: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
+) -> Metric:
+    family = CounterMetricFamily(name, meaning, labels=labels)
+    for key, number in samples:
+        family.add_metric(key, number)
+    return family
+
+
+def _gauges(
+    name: str, meaning: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
+) -> Metric:
+    family = GaugeMetricFamily(name, meaning, labels=labels)
+    for key, number in samples:
+        family.add_metric(key, number)
+    return family
+
+
+class _Readings(Collector):
+    def __init__(
+        self,
+        name: str,
+        meaning: str,
+        labels: tuple[str, ...],
+        read: Callable[[], Mapping[tuple[str, ...], float]],
+    ) -> None:
+        self._name = name
+        self._meaning = meaning
+        self._labels = labels
+        self._read = read
+
+    def collect(self) -> list[Metric]:
+        return [_gauges(self._name, self._meaning, self._labels, self._read().items())]
 
 
 class _Reading(Collector):

@@ -4,13 +4,16 @@ A line is made from a receipt, which holds nothing of the body and nothing about
 the sender. Labels are values of enums or known types of events.
 """
 
+import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from wicketgate.core.delivery import Outcome
-from wicketgate.core.receipt import Failure, Receipt
+from wicketgate.core.receipt import Failure, Receipt, Refusal
+from wicketgate.core.webhook import Rejection
 
 SECONDS_BUCKETS: Final = (
     *(0.001, 0.0025, 0.005, 0.01, 0.02, 0.03, 0.05, 0.1),
@@ -25,13 +28,24 @@ LAG_BUCKETS: Final = (
 
 
 class WebhookTelemetry:
-    """Keeps what became of requests to the receiver: as metrics, and in the log."""
+    """Keeps what became of requests to the receiver: as metrics, and in the log.
+
+    Attributes:
+        last_delivery: When the last authentic delivery was answered 2xx, in POSIX
+            seconds; `None` before the first of this process.
+    """
 
     def __init__(
-        self, log: structlog.typing.FilteringBoundLogger, registry: CollectorRegistry
+        self,
+        log: structlog.typing.FilteringBoundLogger,
+        registry: CollectorRegistry,
+        *,
+        clock: Callable[[], float] = time.time,
     ) -> None:
-        """Make the metrics, in `registry`."""
+        """Make the metrics, in `registry`; `clock` returns POSIX seconds."""
         self.log = log
+        self.last_delivery: float | None = None
+        self._clock = clock
         self._deliveries = Counter(
             "wicketgate_webhook_deliveries",
             "Authentic deliveries that were answered 2xx.",
@@ -50,8 +64,15 @@ class WebhookTelemetry:
             ("reason",),
             registry=registry,
         )
+        for reason in (*Refusal, *Rejection):
+            self._rejections.labels(reason)
         for failure in Failure:
             self._failures.labels(failure)
+        self._dead_letters = Counter(
+            "wicketgate_webhook_dead_letters",
+            "Authentic deliveries that can never be applied, and were put aside.",
+            registry=registry,
+        )
         self._seconds = Histogram(
             "wicketgate_webhook_seconds",
             "Time from the headers of an authentic delivery to its answer.",
@@ -72,6 +93,9 @@ class WebhookTelemetry:
         if isinstance(verdict, Outcome):
             self._deliveries.labels(receipt.type, verdict).inc()
             self._seconds.observe(seconds)
+            self.last_delivery = self._clock()
+            if verdict is Outcome.DEAD:
+                self._dead_letters.inc()
         elif isinstance(verdict, Failure):
             self._failures.labels(verdict).inc()
             level = self.log.error if verdict is Failure.INTERNAL else self.log.warning

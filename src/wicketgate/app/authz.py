@@ -23,7 +23,9 @@ from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.telemetry import Telemetry, make_log
+from wicketgate.app.components import watch_components
 from wicketgate.app.first_sight import first_sight
+from wicketgate.app.in_force import PolicyInForce
 from wicketgate.app.listeners import admin_listener
 from wicketgate.app.revocations import FollowedRevocations, follow_revocations
 from wicketgate.app.rulebook import LoadedRules, load_rules, rules_from, rules_of_tokens
@@ -71,7 +73,9 @@ async def run_authz(
         make_log(stream, level=settings.log_level),
         decisions=stream,
         decision_log=settings.decision_log,
+        transport=settings.transport,
     )
+    policy = PolicyInForce(telemetry, loaded, clock=time.time)
     capture_library_logs(telemetry.log)
     telemetry.watch_count(
         "wicketgate_log_lines_dropped",
@@ -101,7 +105,7 @@ async def run_authz(
         server = _server(settings, gate, telemetry)
         following = Reloader(
             _loader(watch, environ, verifier),
-            partial(_put_in_force, gate, keys, revocations, telemetry),
+            partial(_put_in_force, gate, keys, revocations, policy, telemetry),
             ReloadTelemetry(
                 telemetry.log,
                 telemetry.registry,
@@ -122,6 +126,7 @@ async def run_authz(
             components["first sight"] = lambda: State.DEGRADED if users.is_failing else State.READY
         if revocations is not None:
             components["revocations"] = lambda: revocations.state
+        watch_components(telemetry, components)
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,
@@ -159,10 +164,12 @@ def _put_in_force(
     gate: Gate,
     keys: KeySource,
     revocations: FollowedRevocations | None,
+    policy: PolicyInForce,
     telemetry: Telemetry,
     loaded: LoadedRules,
 ) -> None:
     gate.rulebook = loaded.rulebook
+    policy.put(loaded)
     if revocations is not None:
         revocations.reload(loaded.settings)
     pem_keys = loaded.settings.pem_keys
@@ -202,6 +209,11 @@ async def _keys(
             "Seconds since the keys were last fetched.",
             lambda: client.status().age_seconds,
         )
+        telemetry.watch(
+            "wicketgate_jwks_last_success_timestamp_seconds",
+            "When the keys were last fetched, in POSIX seconds.",
+            lambda: client.status().last_success,
+        )
         await client.start()
         try:
             yield client
@@ -219,6 +231,16 @@ def _watch(telemetry: Telemetry, verifier: TokenVerifier, keys: KeySource) -> No
         "wicketgate_token_cache_hits",
         "Tokens whose signature was already known to hold.",
         lambda: float(verifier.cache_hits),
+    )
+    telemetry.watch_count(
+        "wicketgate_token_cache_misses",
+        "Tokens that had to be looked at anew.",
+        lambda: float(verifier.cache_misses),
+    )
+    telemetry.watch(
+        "wicketgate_token_cache_entries",
+        "Tokens that are remembered.",
+        lambda: float(verifier.remembered),
     )
 
 

@@ -8,12 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from wicketgate.adapters.text_file import read_text
+from wicketgate.adapters.text_file import read_text, read_text_and_digest
 from wicketgate.core.claims import TokenRules
 from wicketgate.core.decision import (
     Judge,
 )
-from wicketgate.core.policy.routes import RoutePolicy
+from wicketgate.core.policy.routes import RULE_NAMES, RoutePolicy
 from wicketgate.core.policy.rule import Policy
 from wicketgate.core.record import DecisionDetail
 from wicketgate.core.service_token import ServiceToken, ServiceTokens
@@ -36,12 +36,18 @@ class LoadedRules:
         settings: The settings, with the secrets of their files as they were then.
         rules: How many rules the policy has; `None` without a policy file.
         tokens: How many service tokens there are.
+        rule_names: What its rules are called: the default first, then in order.
+        token_names: What the tokens are called.
+        digest: The SHA-256 of the policy file, in hexadecimal; empty without one.
     """
 
     rulebook: Rulebook
     settings: AuthzSettings
     rules: int | None
     tokens: int
+    rule_names: tuple[str, ...]
+    token_names: tuple[str, ...]
+    digest: str
 
 
 def rules_of_tokens(settings: AuthzSettings) -> TokenRules:
@@ -99,20 +105,25 @@ def rules_from(settings: AuthzSettings, verifier: TokenVerifier) -> LoadedRules:
         settings=settings,
         rules=policy.count,
         tokens=len(settings.service_tokens) + len(named),
+        rule_names=policy.names,
+        token_names=tokens.names,
+        digest=policy.digest,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class _ReadPolicy:
     policy: Policy
+    names: tuple[str, ...]
     claims: frozenset[str] = frozenset()
     count: int | None = None
+    digest: str = ""
 
 
 def _policy(settings: AuthzSettings) -> _ReadPolicy:
     if settings.policy_file is None:
-        return _ReadPolicy(RoutePolicy())
-    text = read_text(settings.policy_file)
+        return _ReadPolicy(RoutePolicy(), RULE_NAMES)
+    text, digest = read_text_and_digest(settings.policy_file)
     # Imported late: a gate without a policy file need not have pydantic in memory.
     from wicketgate.core.policy.parse import Defaults, PolicyError, parse_policy  # noqa: PLC0415
 
@@ -126,7 +137,9 @@ def _policy(settings: AuthzSettings) -> _ReadPolicy:
             parsed = parse_policy(text, defaults)
     except PolicyError as error:
         raise _mistakes_in(settings.policy_file, error.mistakes) from None
-    return _ReadPolicy(parsed.policy, parsed.claims, len(parsed.policy.rules))
+    rules = parsed.policy.rules
+    names = tuple(rule.name for rule in (parsed.policy.default, *rules))
+    return _ReadPolicy(parsed.policy, names, parsed.claims, len(rules), digest)
 
 
 @contextmanager

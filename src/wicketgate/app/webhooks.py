@@ -21,6 +21,7 @@ from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.svix_verifier import SvixVerifier
 from wicketgate.adapters.telemetry import Instruments, make_log
 from wicketgate.adapters.webhook_telemetry import WebhookTelemetry
+from wicketgate.app.components import watch_components
 from wicketgate.app.listeners import admin_listener, listen
 from wicketgate.app.tasks import running
 from wicketgate.core.event_body import parse_event
@@ -83,6 +84,11 @@ async def run_webhooks(
         )
         await stack.enter_async_context(_repeating("pruning", prune, PRUNE_SECONDS, log))
         telemetry = WebhookTelemetry(log, instruments.registry)
+        instruments.watch(
+            "wicketgate_webhook_last_delivery_timestamp_seconds",
+            "When the last authentic delivery was answered 2xx, in POSIX seconds.",
+            lambda: telemetry.last_delivery,
+        )
         receiver = _receiver(settings, store, telemetry)
         following = Reloader(
             _loader(watch, environ),
@@ -103,6 +109,7 @@ async def run_webhooks(
             "accepting": lambda: ready_if(health.is_open),
             "secrets": lambda: State.READY if following.is_current else State.DEGRADED,
         }
+        watch_components(instruments, components)
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,

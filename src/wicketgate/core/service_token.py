@@ -71,6 +71,11 @@ class ServiceTokens:
         # A token that is in both places is what the file says, which is less.
         self._tokens = (*named, *map(_static, accepted))
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names; two tokens may have the same."""
+        return tuple(token.name for token in self._tokens)
+
     def __bool__(self) -> bool:
         """Tell whether any token is configured."""
         return bool(self._tokens)

@@ -44,6 +44,10 @@ class TokenVerifier:
     and that its static claims passed; its times are checked on every call. A
     change of the key set forgets everything. The oldest token is dropped first:
     tokens live a minute, so the order of arrival is the order of expiry.
+
+    Attributes:
+        cache_hits: How often a token was known already.
+        cache_misses: How often one had to be looked at.
     """
 
     def __init__(self, rules: TokenRules, *, cache_limit: int = CACHE_LIMIT) -> None:
@@ -54,6 +58,12 @@ class TokenVerifier:
         self._verified: dict[str, Claims] = {}
         self._verified_with = KeySet()
         self.cache_hits = 0
+        self.cache_misses = 0
+
+    @property
+    def remembered(self) -> int:
+        """How many tokens are remembered."""
+        return len(self._verified)
 
     def verify(self, token: str, *, keys: KeySet, now: float) -> Claims | Reason | MissingKey:
         """Return the verified claims of `token`.
@@ -71,6 +81,7 @@ class TokenVerifier:
         known = self.recall(authorization, keys=keys, now=now)
         if known is not None:
             return known
+        self.cache_misses += 1
         outcome = self._verify_anew(token, keys)
         if not isinstance(outcome, Claims):
             return outcome

@@ -37,6 +37,10 @@ def test_every_configured_token_is_recognised(token: str) -> None:
     assert expected == ServiceTokens([SERVICE_TOKEN, SECOND]).recognise(token)
 
 
+def test_tokens_have_names() -> None:
+    assert ServiceTokens([SERVICE_TOKEN], [named()]).names == ("billing", "static")
+
+
 def test_a_token_of_the_file_is_recognised_as_what_the_file_says() -> None:
     known = ServiceTokens([SERVICE_TOKEN], named=[named(SECOND), named()])
 

@@ -96,6 +96,16 @@ def test_hits_are_counted(calls: int, hits: int) -> None:
         counting.verify(valid_token(), keys=keys(), now=NOW)
 
     assert hits == counting.cache_hits
+    assert counting.cache_misses == calls - hits
+
+
+def test_what_is_refused_is_a_miss_each_time_and_is_not_remembered() -> None:
+    counting = verifier()
+
+    for text in ("a.b.c", "a.b.c", valid_token()):
+        counting.verify(text, keys=keys(), now=NOW)
+
+    assert (counting.cache_hits, counting.cache_misses, counting.remembered) == (0, 3, 1)
 
 
 def test_a_remembered_token_expires_all_the_same() -> None:

@@ -70,6 +70,12 @@ def route_rule(admission: Admission, exposure: Exposure) -> Rule:
     )
 
 
+RULE_NAMES: Final = tuple(
+    route_rule(admission, exposure).name for exposure in Exposure for admission in Admission
+)
+"""What the rules of all routes can be called."""
+
+
 class _Route(NamedTuple):
     """What the words of a route come to.
 
