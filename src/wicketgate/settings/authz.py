@@ -45,7 +45,8 @@ class AuthzSettings:
         error_response: Say 503 through ``error_response``.
         problem_type_base: What the types of problem documents begin with.
         authz_address: Where Envoy asks.
-        admin_address: Where metrics and health are served.
+        admin_address: Where the status page, metrics and health are served.
+        status_tokens: What opens the status page, each valid and different.
         tls: The files for TLS; `None` serves in the clear.
         transport: The implementation of gRPC.
         drain_seconds: How long to keep serving after SIGTERM.
@@ -79,6 +80,7 @@ class AuthzSettings:
     problem_type_base: str
     authz_address: Address
     admin_address: Address
+    status_tokens: tuple[str, ...] = field(repr=False)
     tls: TlsFiles | None
     transport: Transport
     drain_seconds: float
@@ -132,6 +134,7 @@ class AuthzSettings:
             or TYPE_BASE,
             authz_address=reader.defaulted("WICKETGATE_AUTHZ_ADDRESS", locations.address),
             admin_address=reader.defaulted("WICKETGATE_ADMIN_ADDRESS", locations.address),
+            status_tokens=groups.status_tokens(reader),
             tls=groups.tls(reader),
             transport=reader.defaulted("WICKETGATE_TRANSPORT", word_of(Transport)),
             drain_seconds=reader.seconds("WICKETGATE_DRAIN_SECONDS", 0, groups.HOUR),

@@ -101,9 +101,17 @@ SETTINGS: Final = (
     ),
     Setting(
         name="WICKETGATE_ADMIN_ADDRESS",
-        meaning="Where `/metrics`, `/healthz` and `/readyz` are served.",
+        meaning="Where the status page, `/metrics`, `/healthz` and `/readyz` are served.",
         default="127.0.0.1:9464",
         example="0.0.0.0:9464",
+    ),
+    Setting(
+        name="WICKETGATE_STATUS_TOKEN",
+        meaning="Demanded from whoever reads the status page; without one the page is served on "
+        "loopback addresses and Unix sockets only. 32 characters or more, commas between several.",
+        example='"$(openssl rand -hex 32)"',
+        secret=True,
+        processes=(Process.AUTHZ, Process.WEBHOOKS),
     ),
     Setting(
         name="WICKETGATE_TLS_CERT_FILE",
@@ -360,7 +368,8 @@ SETTINGS: Final = (
     ),
     Setting(
         name="WICKETGATE_WEBHOOKS_ADMIN_ADDRESS",
-        meaning="Where the receiver's `/metrics`, `/healthz` and `/readyz` are served.",
+        meaning="Where the receiver's status page, `/metrics`, `/healthz` and `/readyz` are "
+        "served.",
         default="127.0.0.1:9465",
         example="0.0.0.0:9465",
         processes=(Process.WEBHOOKS,),

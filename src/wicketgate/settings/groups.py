@@ -27,6 +27,7 @@ _TEN_YEARS: Final = 315_360_000
 token_lifetime: Final = seconds_between(1, _TEN_YEARS)
 """Reads the longest life of a token, in seconds."""
 
+_STATUS_TOKEN: Final = "WICKETGATE_STATUS_TOKEN"
 _CERT: Final = "WICKETGATE_TLS_CERT_FILE"
 _KEY: Final = "WICKETGATE_TLS_KEY_FILE"
 _CLIENT_CA: Final = "WICKETGATE_TLS_CLIENT_CA_FILE"
@@ -210,6 +211,12 @@ def database_url(reader: EnvironReader) -> str:
     """Read where Postgres is; empty after a mistake."""
     expected = "expected where Postgres is: postgresql://user:password@host:port/database"
     return reader.required("DATABASE_URL", locations.database_url, expected) or ""
+
+
+def status_tokens(reader: EnvironReader) -> tuple[str, ...]:
+    """Read what opens the status page; a variable that is there and empty is a mistake."""
+    refuse_blank(reader, _STATUS_TOKEN)
+    return reader.optional(_STATUS_TOKEN, list_of(values.service_token)) or ()
 
 
 def key_ages(reader: EnvironReader) -> tuple[float, float]:

@@ -161,7 +161,7 @@ def jwks_url(text: str) -> str:
     if url["fragment"]:
         msg = f"is {quoted(text)}, which has a fragment; {expected}"
     elif url["scheme"] != "https" and not (
-        url["scheme"] == "http" and _is_loopback(_host_in(url))
+        url["scheme"] == "http" and is_loopback(_host_in(url))
     ):
         # Whoever can change the keys on their way decides who is let in.
         msg = f"is {quoted(text)}; {expected}"
@@ -192,7 +192,7 @@ def api_url(text: str) -> str:
     if url["query"] or url["fragment"]:
         msg = f"is {quoted(text)}, which has a query or a fragment; {expected}"
     elif url["scheme"] != "https" and not (
-        url["scheme"] == "http" and _is_loopback(_host_in(url))
+        url["scheme"] == "http" and is_loopback(_host_in(url))
     ):
         # What is sent there opens everything that Clerk knows.
         msg = f"is {quoted(text)}; {expected}"
@@ -213,7 +213,7 @@ def type_base(text: str) -> str:
     elif not text.endswith(("#", "/", "=")):
         msg = f"is {quoted(text)}, which ends with none of # / =; {expected}"
     elif url["scheme"] != "https" and not (
-        url["scheme"] == "http" and _is_loopback(_host_in(url))
+        url["scheme"] == "http" and is_loopback(_host_in(url))
     ):
         # What a developer is led to must not be written by whoever is on the way.
         msg = f"is {quoted(text)}; {expected}"
@@ -286,7 +286,8 @@ def _is_ip(family: type[IPv4Address | IPv6Address], text: str) -> bool:
     return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether `host`, a name or an address without brackets, is this machine to itself."""
     # By the parsed address, never by its beginning: 127.0.0.1.example.com is not.
     if _is_ip(IPv4Address, host):
         return IPv4Address(host).is_loopback

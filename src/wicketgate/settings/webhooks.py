@@ -23,7 +23,8 @@ class WebhooksSettings:
         database_schema: The schema of all our tables.
         pool_size: How many connections to Postgres are held at most.
         webhooks_address: Where Clerk's deliveries arrive.
-        admin_address: Where metrics and health are served.
+        admin_address: Where the status page, metrics and health are served.
+        status_tokens: What opens the status page, each valid and different.
         path: The one path that takes deliveries.
         organizations: Keep organisations and memberships, too.
         retention_days: How long it is remembered which deliveries there were.
@@ -39,6 +40,7 @@ class WebhooksSettings:
     pool_size: int
     webhooks_address: Address
     admin_address: Address
+    status_tokens: tuple[str, ...] = field(repr=False)
     path: str
     organizations: bool
     retention_days: int
@@ -71,6 +73,7 @@ class WebhooksSettings:
             pool_size=reader.defaulted("WICKETGATE_DATABASE_POOL_SIZE", count_between(1, 1_000)),
             webhooks_address=reader.defaulted("WICKETGATE_WEBHOOKS_ADDRESS", locations.address),
             admin_address=reader.defaulted("WICKETGATE_WEBHOOKS_ADMIN_ADDRESS", locations.address),
+            status_tokens=groups.status_tokens(reader),
             path=reader.defaulted("WICKETGATE_WEBHOOKS_PATH", locations.url_path),
             organizations=reader.flag("WICKETGATE_SYNC_ORGANIZATIONS"),
             retention_days=reader.defaulted(
