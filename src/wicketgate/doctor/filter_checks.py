@@ -1,5 +1,6 @@
 """What can be wrong with the ext_authz filter itself, given its configuration."""
 
+from collections.abc import Mapping
 from typing import Final
 
 import re2
@@ -19,7 +20,7 @@ _DEFAULT_BASE: Final = 1.0
 _TIMES_BASE: Final = 10
 """Without a word, max_interval is ten times base_interval."""
 _VERDICTS: Final = frozenset({"OK", "Unauthorized", "Forbidden", "NotFound"})
-_VERDICT_CODES: Final = frozenset({200, 401, 403, 404})
+VERDICT_CODES: Final = frozenset({200, 401, 403, 404})
 _NOBODY: Final = "authorization"
 
 
@@ -39,7 +40,7 @@ def status_on_error(config: Node) -> Faults:
     """Yield a gate whose absence looks like a verdict."""
     node = config.at("status_on_error")
     code = node.at("code")
-    if node.is_there and code.text not in _VERDICTS and code.number not in _VERDICT_CODES:
+    if node.is_there and code.text not in _VERDICTS and code.number not in VERDICT_CODES:
         return
     found = f"status_on_error is {code.value}" if node.is_there else "there is no status_on_error"
     yield Fault(
@@ -228,3 +229,10 @@ FILTER_CHECKS: Final[tuple[Check, ...]] = (
     *(clear_route_cache, authorization_withheld, filter_enabled_metadata),
 )
 """Each takes the configuration of one filter."""
+
+UNSAID_BY_DEFAULT: Final[Mapping[Check, tuple[str, ...]]] = {
+    transport_api_version: ("transport_api_version",),
+    status_on_error: ("status_on_error",),
+    timeouts: ("grpc_service", "timeout"),
+}
+"""Of these checks, the field whose absence is what they find."""

@@ -5,17 +5,22 @@ ClientTrafficPolicy).
 """
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import Any, Final
 
 from wicketgate.core.identity import STRIPPED, spellings_of
-from wicketgate.doctor.filter_checks import of_timeout
+from wicketgate.doctor.filter_checks import VERDICT_CODES, of_timeout
 from wicketgate.doctor.finding import Drop, Fault, Faults, Insert, Put
 from wicketgate.doctor.manager_checks import missing, shown
 from wicketgate.doctor.node import Node
 
 _DEFAULT_SECONDS: Final = 10.0
 _KEPT: Final = "KeepUnchanged"
+_MATCHERS: Final = {
+    "Exact": "exact",
+    "Prefix": "prefix",
+    "Suffix": "suffix",
+    "RegularExpression": "safe_regex",
+}
 
 
 def gateway_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Faults:
@@ -54,6 +59,11 @@ def _ext_auth(auth: Node) -> Faults:
         edits = (Drop(http.place), Put(grpc.place, value))
         yield Fault("http-service", http.place, "extAuth has http", edits)
     yield from of_timeout(auth.at("timeout"), default=_DEFAULT_SECONDS)
+    status = auth.at("statusOnError")
+    # That there is none is no finding: before 1.8 there was no such field.
+    if status.number in VERDICT_CODES:
+        found = f"statusOnError is {status.value}"
+        yield Fault("status-on-error", status.place, found, (Put(status.place, 503),))
     clears = auth.at("recomputeRoute")
     if clears.is_true:
         edit = Put(clears.place, value=False)
@@ -84,9 +94,10 @@ def _stripped(
     # Envoy Gateway refuses names with underscores unless told otherwise.
     drops = not any(each.at("withUnderscoresAction").text == "Allow" for each in headers)
     lists = [each.at("earlyRequestHeaders", "remove") for each in headers]
+    patterns = [each.at("earlyRequestHeaders", "removeOnMatch") for each in headers]
     removals = [
-        Node({"remove": item.text}, item.place)
-        for item in chain.from_iterable(each.items() for each in lists)
+        *(Node({"remove": item.text}, item.place) for each in lists for item in each.items()),
+        *(_on_match(item) for each in patterns for item in each.items()),
     ]
     found = missing(identity, removals, drops_underscores=drops)
     if not found:
@@ -98,6 +109,14 @@ def _stripped(
     else:
         edit = Insert((len(documents),), _client_policy(policy, identity))
         yield Fault("identity-not-stripped", policy.place, shown(found), (edit,))
+
+
+def _on_match(item: Node) -> Node:
+    """Return a ``StringMatch`` of Envoy Gateway's as the mutation that it becomes."""
+    key = _MATCHERS.get(item.at("type").text or "Exact", "")
+    value = item.at("value").text
+    matcher = {"regex": value} if key == "safe_regex" else value
+    return Node({"remove_on_match": {"key_matcher": {key: matcher}}}, item.place)
 
 
 def _client_policy(policy: Node, identity: Sequence[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ Source: Istio, ``mesh/v1alpha1`` (MeshConfig), ``security/v1`` (AuthorizationPol
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from wicketgate.doctor.filter_checks import FILTER_CHECKS, of_timeout
+from wicketgate.doctor.filter_checks import FILTER_CHECKS, UNSAID_BY_DEFAULT, of_timeout
 from wicketgate.doctor.finding import Drop, Fault, Faults, Insert, Put
 from wicketgate.doctor.manager_checks import missing, shown, strip_filter
 from wicketgate.doctor.node import Node
@@ -17,8 +17,8 @@ from wicketgate.doctor.route_checks import disabled_in
 _DEFAULT_SECONDS: Final = 600.0
 _NORMALIZED: Final = frozenset({"MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"})
 _ROUTES: Final = frozenset({"HTTP_ROUTE", "VIRTUAL_HOST", "ROUTE_CONFIGURATION"})
-_NOT_IN_FRONT: Final = frozenset({"ADD", "REMOVE"})
-"""Takes a filter away, or puts it behind the router."""
+_NOT_IN_FRONT: Final = frozenset({"ADD", "REMOVE", "MERGE"})
+"""Takes a filter away, puts it behind the router, or changes one that is there."""
 _VERDICTS: Final = frozenset({"200", "401", "403", "404"})
 
 
@@ -34,6 +34,7 @@ def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fault
     policies = [each for each in documents if _is_custom(each)]
     patches = [each for document in documents for each in _patches(document)]
     gates = [(entry, config) for entry, kind, config in patches if kind == EXT_AUTHZ]
+    merged = [each for document in documents for each in _merged_gates(document)]
     for provider in providers:
         yield from _provider(provider)
     for policy in policies:
@@ -41,6 +42,8 @@ def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fault
     for _, config in gates:
         for check in FILTER_CHECKS:
             yield from check(config)
+    for config in merged:
+        yield from _said(config)
     yield from _routes_off(documents)
     if not policies and not gates:
         yield _nobody_asks(documents)
@@ -100,12 +103,31 @@ def _all_patches(document: Node) -> Iterator[Node]:
 
 
 def _patches(document: Node) -> Iterator[tuple[Node, str, Node]]:
-    for patch in _all_patches(document):
-        is_in = patch.at("patch", "operation").text not in _NOT_IN_FRONT
-        is_ours = patch.at("match", "context").text != "SIDECAR_OUTBOUND"
-        if patch.at("applyTo").text == "HTTP_FILTER" and is_in and is_ours:
-            entry = patch.at("patch", "value")
+    for operation, entry in _filter_patches(document):
+        if operation not in _NOT_IN_FRONT:
             yield entry, *config_of(entry)
+
+
+def _merged_gates(document: Node) -> Iterator[Node]:
+    for operation, entry in _filter_patches(document):
+        kind, config = config_of(entry)
+        if operation == "MERGE" and kind == EXT_AUTHZ:
+            yield config
+
+
+def _filter_patches(document: Node) -> Iterator[tuple[str, Node]]:
+    for patch in _all_patches(document):
+        is_ours = patch.at("match", "context").text != "SIDECAR_OUTBOUND"
+        if patch.at("applyTo").text == "HTTP_FILTER" and is_ours:
+            yield patch.at("patch", "operation").text, patch.at("patch", "value")
+
+
+def _said(config: Node) -> Faults:
+    # What is merged into Istio's own filter need not repeat what the provider says.
+    for check in FILTER_CHECKS:
+        field = UNSAID_BY_DEFAULT.get(check)
+        if field is None or config.at(*field).is_there:
+            yield from check(config)
 
 
 def _asks(provider: Node) -> bool:
