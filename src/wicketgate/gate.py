@@ -24,6 +24,7 @@ from wicketgate.core.record import Record, record_of
 from wicketgate.core.replay_record import Replay, Sampling, make_replay
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.revocation import NO_REVOCATIONS, RevocationSource
+from wicketgate.core.trace_span import Wait, Waited
 from wicketgate.core.verdict import (
     Allow,
     Decision,
@@ -68,6 +69,28 @@ class Recorder(Protocol):
 
     def record(self, record: Record) -> None:
         """Keep one record."""
+
+
+class Denials(Protocol):
+    """Whoever shows the newest denials, also those that no record is kept of."""
+
+    def keep(self, verdict: Deny, decision_id: str) -> None:
+        """Keep one."""
+
+
+class Traces(Protocol):
+    """Whoever tells traces about decisions."""
+
+    def checked(
+        self,
+        verdict: Verdict,
+        request: HttpRequest,
+        *,
+        decision_id: str,
+        seconds: float,
+        waits: tuple[Wait, ...],
+    ) -> None:
+        """Take a decision that was just made."""
 
 
 class Users(Protocol):
@@ -115,6 +138,8 @@ class Gate:
         self.rulebook = rulebook
         self.revocations: RevocationSource = NO_REVOCATIONS
         self.users: Users | None = None
+        self.traces: Traces | None = None
+        self.denials: Denials | None = None
         self._keys = keys
         self._responses = responses
         self._recorder = recorder
@@ -154,31 +179,40 @@ class Gate:
         return self._answer(Deny(Reason.PEER_NOT_ALLOWED), None, self._timer())
 
     async def _check_again(self, request: HttpRequest, asked: NeedKey, started: float) -> bytes:
+        waits: tuple[Wait, ...] = ()
         try:
+            began = self._timer() - started
             is_current = await self._keys.refresh(asked.kid)
+            waits = (Wait(Waited.JWKS, began, self._timer() - started),)
             decision = self._decide(request)
             if isinstance(decision, NeedKey):
                 decision = decision.if_current if is_current else decision.if_stale
             meeting = None if self.users is None else _met(self.users, decision)
             if meeting is not None:
-                return await self._answer_after(meeting, request, started)
-            return self._answer(decision, request, started)
+                return await self._answer_after(meeting, request, started, waits)
+            return self._answer(decision, request, started, waits)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._fail(error, request, started)
+            return self._fail(error, request, started, waits)
 
     async def _answer_after(
-        self, meeting: Callable[[], Awaitable[None]], request: HttpRequest, started: float
+        self,
+        meeting: Callable[[], Awaitable[None]],
+        request: HttpRequest,
+        started: float,
+        waits: tuple[Wait, ...] = (),
     ) -> bytes:
         try:
+            began = self._timer() - started
             await meeting()
+            waits = (*waits, Wait(Waited.ROW, began, self._timer() - started))
             # Meanwhile the user may have been revoked, or the policy changed.
             decision = self._decide(request)
             if isinstance(decision, NeedKey):
                 # The key was there a moment ago: to ask for it again is up to the caller.
                 decision = decision.if_stale
-            return self._answer(decision, request, started)
+            return self._answer(decision, request, started, waits)
         except Exception as error:  # noqa: BLE001 - as above
-            return self._fail(error, request, started)
+            return self._fail(error, request, started, waits)
 
     def _decide(self, request: HttpRequest) -> Decision:
         rulebook = self.rulebook
@@ -191,24 +225,39 @@ class Gate:
             now=self._clock(),
         )
 
-    def _fail(self, error: Exception, request: HttpRequest | None, started: float) -> bytes:
+    def _fail(
+        self,
+        error: Exception,
+        request: HttpRequest | None,
+        started: float,
+        waits: tuple[Wait, ...] = (),
+    ) -> bytes:
         try:
-            return self._answer(_broken(error), request, started)
+            return self._answer(_broken(error), request, started, waits)
         except Exception:  # noqa: BLE001 - even then, an answer and not a gRPC error
             return self._last_resort
 
-    def _answer(self, verdict: Verdict, request: HttpRequest | None, started: float) -> bytes:
+    def _answer(
+        self,
+        verdict: Verdict,
+        request: HttpRequest | None,
+        started: float,
+        waits: tuple[Wait, ...] = (),
+    ) -> bytes:
         decision_id = next(self._decision_ids)
+        denied = verdict if isinstance(verdict, Deny) else None
         answer = self._responses.serialise(
             verdict,
             decision_id=decision_id,
             # Who is let in gets no body, in whatever language.
-            is_grpc=isinstance(verdict, Deny) and request is not None and request.is_grpc,
+            is_grpc=denied is not None and request is not None and request.is_grpc,
             local_id="" if self.users is None else _local_id(self.users, verdict),
         )
         # A full disk or a closed pipe must not close the mesh. To suppress() takes 0.5 µs.
         try:
             seconds = self._timer() - started
+            if denied is not None and self.denials is not None:
+                self.denials.keep(denied, decision_id)
             if self._recorder.count(verdict, seconds):
                 self._recorder.record(
                     record_of(
@@ -218,6 +267,10 @@ class Gate:
                         seconds=seconds,
                         replay=self._replay(verdict, request),
                     )
+                )
+            if self.traces is not None and request is not None:
+                self.traces.checked(
+                    verdict, request, decision_id=decision_id, seconds=seconds, waits=waits
                 )
         except Exception:  # noqa: BLE001, S110 - there is nobody left to tell
             pass

@@ -15,10 +15,15 @@ CODES: Final = (
 
 
 class ConnectionTelemetry:
-    """Counts connections, and how those ended that ended badly."""
+    """Counts connections, and how those ended that ended badly.
+
+    Attributes:
+        number: How many are open.
+    """
 
     def __init__(self, registry: CollectorRegistry) -> None:
         """Make the metrics, in `registry`."""
+        self.number = 0
         self._open = Gauge(
             "wicketgate_connections", "Connections that are open.", registry=registry
         )
@@ -34,6 +39,7 @@ class ConnectionTelemetry:
 
     def opened(self) -> None:
         """Count one more."""
+        self.number += 1
         self._open.inc()
 
     def closed(self, fault: str) -> None:
@@ -42,6 +48,7 @@ class ConnectionTelemetry:
         Args:
             fault: An error code's name, or ``lost``; empty when the connection ended well.
         """
+        self.number -= 1
         self._open.dec()
         if fault:
             self._faults.labels(fault).inc()

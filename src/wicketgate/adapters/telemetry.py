@@ -156,6 +156,11 @@ class Telemetry(Instruments):
         for outcome in ("ok", "failed"):
             self._refreshes.labels(outcome)
 
+    @property
+    def tally(self) -> DecisionTally:
+        """What was decided; to be read only."""
+        return self._tally
+
     def follow(self, *, rules: Iterable[str], tokens: Iterable[str]) -> None:
         """Count under these names of rules and service tokens from now on, and no others."""
         self._tally.follow(rules=rules, tokens=tokens)

@@ -23,16 +23,20 @@ from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
 from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.telemetry import Telemetry, make_log
+from wicketgate.app.authz_status import AuthzStatus, GateParts
 from wicketgate.app.components import watch_components
 from wicketgate.app.first_sight import first_sight
 from wicketgate.app.in_force import PolicyInForce
 from wicketgate.app.listeners import admin_listener
 from wicketgate.app.revocations import FollowedRevocations, follow_revocations
 from wicketgate.app.rulebook import LoadedRules, load_rules, rules_from, rules_of_tokens
+from wicketgate.app.status import access_of, status_feed
 from wicketgate.app.tasks import running
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.record import DecisionDetail
 from wicketgate.core.replay_record import Sampling, sampling
+from wicketgate.core.service_token import ServiceTokens
+from wicketgate.core.status.access import Access
 from wicketgate.core.token import TokenVerifier
 from wicketgate.errors import InternalError
 from wicketgate.gate import Gate, KeySource
@@ -102,10 +106,34 @@ async def run_authz(
         revocations = await stack.enter_async_context(
             follow_revocations(settings, gate, health, telemetry)
         )
-        server = _server(settings, gate, telemetry)
-        following = Reloader(
+        connections = _connections(settings, telemetry)
+        server = _server(settings, gate, connections)
+        components = {
+            "keys": lambda: ready_if(keys.snapshot),
+            "accepting": lambda: ready_if(health.is_open),
+            "policy": lambda: State.READY if following.is_current else State.DEGRADED,
+        }
+        if users is not None:
+            components["first sight"] = lambda: State.DEGRADED if users.is_failing else State.READY
+        if revocations is not None:
+            components["revocations"] = lambda: revocations.state
+        watch_components(telemetry, components)
+        parts = GateParts(
+            tally=telemetry.tally,
+            keys=keys,
+            verifier=verifier,
+            is_current=lambda: following.is_current,
+            revocations=revocations,
+            connections=lambda: None if connections is None else connections.number,
+            components=components,
+            is_draining=stopping.requested.is_set,
+        )
+        status = AuthzStatus(parts, loaded, clock=time.time, timer=time.monotonic)
+        access = access_of(settings.admin_address, settings.status_tokens)
+        gate.denials = status.denials
+        following: Reloader[LoadedRules] = Reloader(
             _loader(watch, environ, verifier),
-            partial(_put_in_force, gate, keys, revocations, policy, telemetry),
+            partial(_put_in_force, gate, keys, revocations, policy, status, access, telemetry),
             ReloadTelemetry(
                 telemetry.log,
                 telemetry.registry,
@@ -117,25 +145,24 @@ async def run_authz(
             asyncio.get_running_loop(), hangup=None if is_interactive else following.request
         )
         await stack.enter_async_context(running(following.run(watch.changes())))
-        components = {
-            "keys": lambda: ready_if(keys.snapshot),
-            "accepting": lambda: ready_if(health.is_open),
-            "policy": lambda: State.READY if following.is_current else State.DEGRADED,
-        }
-        if users is not None:
-            components["first sight"] = lambda: State.DEGRADED if users.is_failing else State.READY
-        if revocations is not None:
-            components["revocations"] = lambda: revocations.state
-        watch_components(telemetry, components)
+        feed = await stack.enter_async_context(status_feed(status, telemetry.log))
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,
                 setting="WICKETGATE_ADMIN_ADDRESS",
                 components=components,
                 exposition=telemetry.exposition,
+                access=access,
+                feed=feed,
             )
         )
         checks = await server.start()
+        parts.facts |= {
+            "checks": checks,
+            "transport": settings.transport,
+            "tls": "yes" if settings.tls is not None else "no",
+            "issuers": ", ".join(sorted(settings.rules.issuers)),
+        }
         await health.attach(server)
         telemetry.log.info(
             "listening",
@@ -165,11 +192,15 @@ def _put_in_force(
     keys: KeySource,
     revocations: FollowedRevocations | None,
     policy: PolicyInForce,
+    status: AuthzStatus,
+    access: Access,
     telemetry: Telemetry,
     loaded: LoadedRules,
 ) -> None:
     gate.rulebook = loaded.rulebook
     policy.put(loaded)
+    status.put(loaded)
+    access.tokens = ServiceTokens(loaded.settings.status_tokens)
     if revocations is not None:
         revocations.reload(loaded.settings)
     pem_keys = loaded.settings.pem_keys
@@ -272,14 +303,22 @@ def _replays(settings: AuthzSettings) -> Sampling | None:
     return sampling(settings.replay_share, random)
 
 
-def _server(settings: AuthzSettings, gate: Gate, telemetry: Telemetry) -> AuthzServer:
+def _connections(settings: AuthzSettings, telemetry: Telemetry) -> ConnectionTelemetry | None:
+    """Return what counts connections, where the transport tells of them."""
+    if settings.transport is not Transport.WIRE:
+        return None
+    return ConnectionTelemetry(telemetry.registry)
+
+
+def _server(
+    settings: AuthzSettings, gate: Gate, connections: ConnectionTelemetry | None
+) -> AuthzServer:
     address, tls = str(settings.authz_address), _tls(settings)
     # Each is imported when it is used: grpcio takes 20 MiB and half a second.
-    if settings.transport is Transport.WIRE:
+    if connections is not None:
         from wicketgate.adapters.wire_server import WireGrpcServer  # noqa: PLC0415
 
-        observer = ConnectionTelemetry(telemetry.registry)
-        return WireGrpcServer(gate, address=address, observer=observer, tls=tls)
+        return WireGrpcServer(gate, address=address, observer=connections, tls=tls)
     from wicketgate.adapters.grpcio_server import GrpcServer  # noqa: PLC0415
 
     return GrpcServer(gate, address=address, tls=tls)

@@ -3,12 +3,18 @@
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from typing import Final
 
 from aiohttp import web
 
 from wicketgate.adapters.admin import State, admin_app
+from wicketgate.adapters.status_page import Feed, add_status_page
+from wicketgate.core.status.access import Access
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.settings import Address, TcpAddress
+
+ADMIN_SECONDS: Final = 1.0
+"""For what is being answered when the process ends; streams end before that."""
 
 
 @asynccontextmanager
@@ -18,8 +24,21 @@ async def admin_listener(
     setting: str,
     components: Mapping[str, Callable[[], State]],
     exposition: Callable[[], bytes],
+    access: Access,
+    feed: Feed,
 ) -> AsyncIterator[str]:
-    """Serve health and metrics for as long as the context lasts; yields the address.
+    """Serve health, metrics and the status page for as long as the context lasts.
+
+    Args:
+        address: Where.
+        setting: The variable that it came from.
+        components: Each component's state, by its name.
+        exposition: The metrics.
+        access: Who may read the status page.
+        feed: What it shows.
+
+    Yields:
+        The address as it turned out to be.
 
     Raises:
         EnvironmentFaultError: `address` cannot be listened on.
@@ -28,7 +47,8 @@ async def admin_listener(
         components=lambda: {name: state() for name, state in components.items()},
         exposition=exposition,
     )
-    runner = web.AppRunner(application, access_log=None)
+    add_status_page(application, access, feed)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=ADMIN_SECONDS)
     await runner.setup()
     try:
         yield await listen(runner, address, setting=setting)

@@ -55,6 +55,11 @@ class FollowedRevocations:
             return State.NOT_READY
         return State.READY if self._feed.is_well else State.DEGRADED
 
+    @property
+    def stale_seconds(self) -> float | None:
+        """Seconds since it was last certain that none was missed; `None` before the first load."""
+        return self._feed.stale_seconds if self._feed.loaded.is_set() else None
+
     def reload(self, settings: AuthzSettings) -> None:
         """Use what `settings` say for the next connection: passwords are replaced."""
         self._database_url = settings.revocations.database_url or self._database_url

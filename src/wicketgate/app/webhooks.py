@@ -16,15 +16,19 @@ from wicketgate.adapters.file_watch import FileWatch
 from wicketgate.adapters.library_log import capture_library_logs
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.postgres import open_store
-from wicketgate.adapters.receiver import Receiver, Store
+from wicketgate.adapters.receiver import Receiver, Recorder, Store
 from wicketgate.adapters.reload_telemetry import ReloadTelemetry
 from wicketgate.adapters.svix_verifier import SvixVerifier
 from wicketgate.adapters.telemetry import Instruments, make_log
 from wicketgate.adapters.webhook_telemetry import WebhookTelemetry
 from wicketgate.app.components import watch_components
 from wicketgate.app.listeners import admin_listener, listen
+from wicketgate.app.status import access_of, status_feed
 from wicketgate.app.tasks import running
+from wicketgate.app.webhooks_status import BothRecorders, WebhooksStatus
 from wicketgate.core.event_body import parse_event
+from wicketgate.core.service_token import ServiceTokens
+from wicketgate.core.status.access import Access
 from wicketgate.errors import DependencyError
 from wicketgate.lifecycle import Health, Stopping, drain
 from wicketgate.reload import Reloader
@@ -89,10 +93,22 @@ async def run_webhooks(
             "When the last authentic delivery was answered 2xx, in POSIX seconds.",
             lambda: telemetry.last_delivery,
         )
-        receiver = _receiver(settings, store, telemetry)
-        following = Reloader(
+        components = {
+            "store": lambda: ready_if(readiness.is_ready),
+            "accepting": lambda: ready_if(health.is_open),
+            "secrets": lambda: State.READY if following.is_current else State.DEGRADED,
+        }
+        status = WebhooksStatus(
+            components=components,
+            is_draining=stopping.requested.is_set,
+            clock=time.time,
+            timer=time.monotonic,
+        )
+        access = access_of(settings.admin_address, settings.status_tokens)
+        receiver = _receiver(settings, store, BothRecorders(telemetry, status.receipts))
+        following: Reloader[WebhooksSettings] = Reloader(
             _loader(watch, environ),
-            partial(_put_in_force, receiver, log, settings.database_url),
+            partial(_put_in_force, receiver, access, log, settings.database_url),
             ReloadTelemetry(
                 log,
                 instruments.registry,
@@ -104,23 +120,26 @@ async def run_webhooks(
             asyncio.get_running_loop(), hangup=None if is_interactive else following.request
         )
         await stack.enter_async_context(running(following.run(watch.changes())))
-        components = {
-            "store": lambda: ready_if(readiness.is_ready),
-            "accepting": lambda: ready_if(health.is_open),
-            "secrets": lambda: State.READY if following.is_current else State.DEGRADED,
-        }
         watch_components(instruments, components)
+        feed = await stack.enter_async_context(status_feed(status, log))
         admin = await stack.enter_async_context(
             admin_listener(
                 settings.admin_address,
                 setting="WICKETGATE_WEBHOOKS_ADMIN_ADDRESS",
                 components=components,
                 exposition=instruments.exposition,
+                access=access,
+                feed=feed,
             )
         )
         server = ReceiverServer(receiver)
         webhooks = await server.start(settings)
         await health.attach(server)
+        status.facts |= {
+            "deliveries": webhooks,
+            "path": settings.path,
+            "organizations": "yes" if settings.organizations else "no",
+        }
         log.info(
             "listening",
             version=__version__,
@@ -204,11 +223,13 @@ def _loader(watch: FileWatch, environ: Mapping[str, str]) -> Callable[[], Webhoo
 
 def _put_in_force(
     receiver: Receiver,
+    access: Access,
     log: structlog.typing.FilteringBoundLogger,
     database_url: str,
     settings: WebhooksSettings,
 ) -> None:
     receiver.verifiers = _verifiers(settings)
+    access.tokens = ServiceTokens(settings.status_tokens)
     log.info("reloaded", secrets=len(settings.signing_secrets))
     if settings.database_url != database_url:
         log.warning("DATABASE_URL changed and is not followed: restart to use the new one")
@@ -218,7 +239,7 @@ def _verifiers(settings: WebhooksSettings) -> tuple[SvixVerifier, ...]:
     return tuple(SvixVerifier(secret) for secret in settings.signing_secrets)
 
 
-def _receiver(settings: WebhooksSettings, store: Store, telemetry: WebhookTelemetry) -> Receiver:
+def _receiver(settings: WebhooksSettings, store: Store, recorder: Recorder) -> Receiver:
     return Receiver(
         path=settings.path,
         verifiers=_verifiers(settings),
@@ -228,7 +249,7 @@ def _receiver(settings: WebhooksSettings, store: Store, telemetry: WebhookTeleme
             organizations=settings.organizations,
         ),
         store=store,
-        recorder=telemetry,
+        recorder=recorder,
         clock=time.time,
         timer=time.perf_counter,
     )

@@ -1,0 +1,345 @@
+"""The document behind the status page: what the process is and does, as JSON.
+
+It is a mapping of sections, and whoever has read it once needs only those that are
+another since. Two of them grow: of ``events`` and ``history`` a reader that tells its
+`Position` gets what came after it.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from wicketgate.core.reason import ANSWERS, Reason
+from wicketgate.core.record import ALLOW, DENY
+from wicketgate.core.status.advice import ADVICE
+from wicketgate.core.status.denials import DenialLedger
+from wicketgate.core.status.history import History, Rates, milliseconds
+from wicketgate.core.status.receipts import ReceiptLedger
+from wicketgate.core.status.rules import Counts, RuleLine, hits
+from wicketgate.core.tally import OTHER
+
+FORMAT: Final = 1
+"""Raised when a member changes its meaning or goes; new ones may come without."""
+Document = Mapping[str, object]
+
+_encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far somebody has read.
+
+    Attributes:
+        events: The number of the newest event.
+        samples: The number of the newest sample.
+    """
+
+    events: int = 0
+    samples: int = 0
+
+    def earlier_of(self, other: "Position") -> "Position":
+        """Return how far both have read."""
+        return Position(min(self.events, other.events), min(self.samples, other.samples))
+
+
+FROM_THE_BEGINNING: Final = Position()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessFacts:
+    """The process.
+
+    Attributes:
+        kind: ``authz`` or ``webhooks``.
+        version: Ours.
+        started_at: POSIX seconds.
+        is_draining: It leaves.
+        components: The state of each, as in ``/readyz``.
+        facts: What else there is to say, name and value, of the operator's own settings.
+    """
+
+    kind: str
+    version: str
+    started_at: float
+    is_draining: bool
+    components: Mapping[str, str]
+    facts: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyFacts:
+    """Clerk's keys.
+
+    Attributes:
+        source: ``jwks`` or ``pem``.
+        keys: The id of each, and since when this process has known it, POSIX seconds.
+        last_success_at: When Clerk last confirmed them; `None` for never, or a PEM.
+        failures: Attempts that failed since then.
+        error: Why the latest attempt failed; empty when it did not.
+    """
+
+    source: str
+    keys: Sequence[tuple[str, float]]
+    last_success_at: float | None = None
+    failures: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFacts:
+    """The policy in force.
+
+    Attributes:
+        source: ``file`` or ``routes``.
+        digest: The beginning of the file's SHA-256; empty without one.
+        loaded_at: POSIX seconds.
+        stale_since: Since when what was written last could not be used; `None` if it is.
+        lines: Rules to show.
+        number: How many there are; `None` where routes declare them.
+    """
+
+    source: str
+    digest: str
+    loaded_at: float
+    stale_since: float | None
+    lines: Sequence[RuleLine]
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevocationFacts:
+    """Who is known to be revoked.
+
+    Attributes:
+        users: How many users.
+        sessions: How many sessions.
+        stale_seconds: Since it was last certain that none was missed; `None` while
+            nothing is known.
+        state: How the component is.
+        is_trusted: Users are let in.
+    """
+
+    users: int
+    sessions: int
+    stale_seconds: float | None
+    state: str
+    is_trusted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthzFacts:
+    """A gate at one moment.
+
+    Attributes:
+        process: The process.
+        denials: The newest.
+        history: Of decisions; good is allowed.
+        principals: Decisions by kind of principal.
+        keys: Clerk's.
+        policy: That in force.
+        counts: Decisions by rule.
+        shadows: What shadow rules would have said.
+        revocations: `None` without a database.
+        connections: How many are open; `None` when the transport does not say.
+        cache_hits: Tokens whose signature was known to hold.
+    """
+
+    process: ProcessFacts
+    denials: DenialLedger
+    history: History
+    principals: Mapping[str, int]
+    keys: KeyFacts
+    policy: PolicyFacts
+    counts: Counts
+    shadows: Counts
+    revocations: RevocationFacts | None
+    connections: int | None
+    cache_hits: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhooksFacts:
+    """A receiver at one moment.
+
+    Attributes:
+        process: The process.
+        receipts: What became of requests.
+        history: Of requests; good is taken.
+    """
+
+    process: ProcessFacts
+    receipts: ReceiptLedger
+    history: History
+
+
+def authz_document(
+    facts: AuthzFacts, *, now: float, after: Position = FROM_THE_BEGINNING
+) -> Document:
+    """Return the document of a gate.
+
+    Args:
+        facts: How it is.
+        now: POSIX seconds.
+        after: How far its reader has read.
+    """
+    rates = facts.history.rates()
+    newest = facts.history.newest
+    denials = facts.denials
+    return {
+        "format": FORMAT,
+        "at": round(now, 3),
+        "process": _process(facts.process),
+        "decisions": {
+            "allowed": newest.good if newest else 0,
+            "denied": newest.bad if newest else 0,
+            **_rates(rates, "allowed", "denied"),
+            "principals": dict(facts.principals),
+            "cache_hits": facts.cache_hits,
+            "connections": facts.connections,
+        },
+        "reasons": [
+            {
+                "reason": reason,
+                "status": ANSWERS[reason].status,
+                "title": ANSWERS[reason].title,
+                "advice": ADVICE[reason],
+                "total": number,
+                "per_second": rates.words.get(reason, 0.0),
+            }
+            for reason, number in _greatest_first(denials.reasons)
+        ],
+        "events": {"total": denials.total, "newest": denials.newest(after.events)},
+        "history": facts.history.series(after.samples),
+        "keys": _keys(facts.keys),
+        "policy": _policy(facts.policy),
+        "hits": _hits(facts),
+        "revocations": _revocations(facts.revocations),
+    }
+
+
+def webhooks_document(
+    facts: WebhooksFacts, *, now: float, after: Position = FROM_THE_BEGINNING
+) -> Document:
+    """Return the document of a receiver; the arguments are those of `authz_document`."""
+    receipts, rates = facts.receipts, facts.history.rates()
+    last = receipts.last_taken_at
+    return {
+        "format": FORMAT,
+        "at": round(now, 3),
+        "process": _process(facts.process),
+        "deliveries": {
+            "taken": receipts.taken,
+            "failed": receipts.failed,
+            "rejected": receipts.rejected,
+            "dead_letters": receipts.dead,
+            "last_taken_at": None if last is None else round(last, 3),
+            **_rates(rates, "taken", "not_taken"),
+            "lag_seconds": receipts.lag(),
+        },
+        "outcomes": receipts.outcomes(),
+        "reasons": [
+            {"reason": word, "total": number, "per_second": rates.words.get(word, 0.0)}
+            for word, number in sorted(receipts.words.items(), key=lambda each: -each[1])
+        ],
+        "events": {"total": receipts.troubles, "newest": receipts.newest(after.events)},
+        "history": facts.history.series(after.samples),
+    }
+
+
+class Changes:
+    """Finds the sections that are another than they were when somebody last asked."""
+
+    def __init__(self) -> None:
+        """Begin with nothing known, so that all of them are."""
+        self._known: dict[str, str] = {}
+
+    def forget(self) -> None:
+        """Begin again."""
+        self._known.clear()
+
+    def in_(self, document: Document) -> str:
+        """Return those of `document`, as JSON, and the time in any case."""
+        changed = []
+        for name, section in document.items():
+            text = _encode(section)
+            if self._known.get(name) != text:
+                self._known[name] = text
+                changed.append(f'"{name}":{text}')
+        return f"{{{','.join(changed)}}}"
+
+
+def encoded(document: Document) -> str:
+    """Return the whole document as JSON."""
+    return _encode(document)
+
+
+def _process(process: ProcessFacts) -> Mapping[str, object]:
+    return {
+        "kind": process.kind,
+        "version": process.version,
+        "started_at": round(process.started_at, 3),
+        "draining": process.is_draining,
+        "components": dict(process.components),
+        "facts": dict(process.facts),
+    }
+
+
+def _rates(rates: Rates, good: str, bad: str) -> Mapping[str, object]:
+    return {
+        "window_seconds": round(rates.seconds, 1),
+        f"{good}_per_second": rates.good,
+        f"{bad}_per_second": rates.bad,
+        "p50_ms": milliseconds(rates.p50),
+        "p99_ms": milliseconds(rates.p99),
+    }
+
+
+def _greatest_first(numbers: Mapping[Reason, int]) -> list[tuple[Reason, int]]:
+    return sorted(numbers.items(), key=lambda each: (-each[1], each[0]))
+
+
+def _keys(keys: KeyFacts) -> Mapping[str, object]:
+    last = keys.last_success_at
+    return {
+        "source": keys.source,
+        "keys": [{"kid": kid, "known_since": round(since, 3)} for kid, since in keys.keys],
+        "last_success_at": None if last is None else round(last, 3),
+        "failures": keys.failures,
+        "error": keys.error,
+    }
+
+
+def _policy(policy: PolicyFacts) -> Mapping[str, object]:
+    number, shown = policy.number, len(policy.lines)
+    since = policy.stale_since
+    return {
+        "source": policy.source,
+        "digest": policy.digest,
+        "loaded_at": round(policy.loaded_at, 3),
+        "stale_since": None if since is None else round(since, 3),
+        "rules": [line.document() for line in policy.lines],
+        "number": number,
+        "left_out": 0 if number is None else max(0, number - shown),
+    }
+
+
+def _hits(facts: AuthzFacts) -> Mapping[str, object]:
+    counts = facts.counts
+    return {
+        "rows": hits(facts.policy.lines, counts, facts.shadows),
+        "others": [counts.get((OTHER, ALLOW), 0), counts.get((OTHER, DENY), 0)],
+    }
+
+
+def _revocations(facts: RevocationFacts | None) -> Mapping[str, object] | None:
+    if facts is None:
+        return None
+    stale = facts.stale_seconds
+    return {
+        "users": facts.users,
+        "sessions": facts.sessions,
+        "stale_seconds": None if stale is None else round(stale, 1),
+        "state": facts.state,
+        "users_let_in": facts.is_trusted,
+    }
