@@ -156,6 +156,7 @@ check: lint type proto-check ## lint, type and proto-check
 lock: $(STAMP) ## Pin the dependencies anew; UPGRADE=--upgrade takes newer versions
 	$(COMPILE) --extra dev -o requirements/dev.txt pyproject.toml
 	$(COMPILE) -c requirements/dev.txt -o requirements/runtime.txt pyproject.toml
+	$(COMPILE) --extra otel -c requirements/dev.txt -o requirements/otel.txt pyproject.toml
 	echo hatchling | $(COMPILE) --no-annotate -c requirements/dev.txt -o requirements/build.txt -
 	$(COMPILE) -o requirements/examples.txt requirements/examples.in
 	for version in $(ENVOYS); do \

@@ -117,7 +117,7 @@ def test_every_requirement_is_pinned_by_hash(path: Path) -> None:
             assert HASH.fullmatch(line) or line.lstrip().startswith("#"), line
 
 
-@pytest.mark.parametrize("name", ["runtime.txt", "build.txt"])
+@pytest.mark.parametrize("name", ["runtime.txt", "otel.txt", "build.txt"])
 def test_what_ships_is_what_was_tested(name: str) -> None:
     tested = pins(TOP / "requirements" / "dev.txt")
 
@@ -181,7 +181,7 @@ def test_every_test_that_the_threat_model_names_exists() -> None:
     assert [name for name in named if not (TOP / name).is_file()] == []
 
 
-@pytest.mark.parametrize("path", [*PAGES, *sorted((TOP / "deploy").iterdir())], ids=name_of)
+@pytest.mark.parametrize("path", [*PAGES, *files(TOP / "deploy")], ids=name_of)
 def test_every_setting_that_is_named_exists(path: Path) -> None:
     known = {setting.name for setting in SETTINGS}
     known |= {"WICKETGATE_ENVOY", "WICKETGATE_TEST_TRANSPORT"}
