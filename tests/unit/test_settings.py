@@ -29,6 +29,7 @@ from wicketgate.settings import (
     SyncSettings,
     TcpAddress,
     TlsFiles,
+    TraceSettings,
     Transport,
     UnixAddress,
     WebhooksSettings,
@@ -64,6 +65,7 @@ EVERYTHING = {
     "WICKETGATE_TLS_CLIENT_CA_FILE": "ca.crt",
     "DATABASE_URL": "postgresql://gate@db.example.com/users",
     "WICKETGATE_FIRST_SIGHT": "async",
+    "WICKETGATE_TRACES_ENDPOINT": "http://collector:4318/v1/traces",
 }
 """Enough for every other setting to make sense."""
 
@@ -1680,3 +1682,183 @@ def test_no_setting_is_listed_twice() -> None:
     names = [each.name for each in SETTINGS]
 
     assert sorted(set(names)) == sorted(names)
+
+
+# --- traces --------------------------------------------------------------------
+
+COLLECTOR = "http://collector:4318/v1/traces"
+
+
+def traces(**changes: str) -> TraceSettings:
+    settings = read(WICKETGATE_TRACES_ENDPOINT=COLLECTOR, **changes).traces
+    assert settings is not None
+    return settings
+
+
+def test_without_a_collector_nothing_of_opentelemetry_is_looked_at() -> None:
+    """
+    Others read these variables as well, and a gate that tells no traces has no word in them.
+    """
+    assert read().traces is None
+    assert read(OTEL_SERVICE_NAME="\x01", OTEL_RESOURCE_ATTRIBUTES="rubbish").traces is None
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        COLLECTOR,
+        "https://otlp.example.com/v1/traces",
+        "http://127.0.0.1:4318/v1/traces",
+        "http://[::1]:4318/v1/traces?tenant=a",
+        "https://otlp.example.com:443/otlp",
+    ],
+)
+def test_a_collector_may_be_anywhere(url: str) -> None:
+    settings = read(WICKETGATE_TRACES_ENDPOINT=url).traces
+
+    assert settings is not None
+    assert url == settings.endpoint
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "collector:4318",
+        "collector",
+        "grpc://collector:4317/v1/traces",
+        "file:///v1/traces",
+        "http://collector:4318",
+        "http://collector:4318/",
+        "http://collector:4318?v1/traces",
+        "http://collector:4318/v1/traces#x",
+        "http://collector:99999/v1/traces",
+        "http:///v1/traces",
+        "rubbish",
+    ],
+)
+def test_what_takes_no_traces_is_one_clear_line(url: str) -> None:
+    line = mistake(WICKETGATE_TRACES_ENDPOINT=url)
+
+    assert line.startswith("WICKETGATE_TRACES_ENDPOINT is ")
+    assert line.endswith("for example WICKETGATE_TRACES_ENDPOINT=http://collector:4318/v1/traces")
+
+
+def test_a_password_in_the_collector_s_url_is_refused_without_being_quoted() -> None:
+    line = mistake(WICKETGATE_TRACES_ENDPOINT="https://me:hunter2@otlp.example.com/v1/traces")
+
+    assert "has a user name or password in it" in line
+    assert "hunter2" not in line
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("api-key=abc", {"api-key": "abc"}),
+        (
+            "authorization=Basic%20YTpi%3D, x-tenant = one ",
+            {"authorization": "Basic YTpi=", "x-tenant": "one"},
+        ),
+        ("authorization=Bearer abc=", {"authorization": "Bearer abc="}),
+        ("a=%2C", {"a": ","}),
+    ],
+)
+def test_headers_for_a_collector_are_written_as_opentelemetry_does(
+    text: str, expected: dict[str, str]
+) -> None:
+    assert expected == traces(WICKETGATE_TRACES_HEADERS=text).headers
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hunter2",
+        "hunter2=",
+        "=hunter2",
+        "a=hunter2,",
+        "a=hunter2,a=b",
+        "a b=hunter2",
+        "a=hunter2%0d%0Ax: y",
+        "a=hunter2%ff",
+        "a=hunter2%20",
+        "a=hunter2\u00e9",
+        "host=hunter2",
+        "Content-Type=hunter2",
+        ",".join(f"h{number}=hunter2" for number in range(65)),
+    ],
+)
+def test_what_is_no_header_is_refused_and_never_quoted(text: str) -> None:
+    line = mistake(WICKETGATE_TRACES_ENDPOINT=COLLECTOR, WICKETGATE_TRACES_HEADERS=text)
+
+    assert line.startswith("WICKETGATE_TRACES_HEADERS ")
+    assert "expected" in line
+    assert "hunter2" not in line
+
+
+def test_headers_without_a_collector_are_refused() -> None:
+    line = mistake(WICKETGATE_TRACES_HEADERS="api-key=hunter2")
+
+    assert line.startswith(
+        "WICKETGATE_TRACES_ENDPOINT is not set, but WICKETGATE_TRACES_HEADERS is"
+    )
+    assert "hunter2" not in line
+
+
+def test_headers_of_a_collector_are_not_shown_and_may_be_in_a_file(tmp_path: Path) -> None:
+    secret = tmp_path / "headers"
+    secret.write_text("api-key=hunter2\n")
+    settings = read(
+        WICKETGATE_TRACES_ENDPOINT=COLLECTOR, WICKETGATE_TRACES_HEADERS_FILE=str(secret)
+    )
+
+    assert settings.traces is not None
+    assert settings.traces.headers == {"api-key": "hunter2"}
+    assert "hunter2" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, {"service.name": "wicketgate-authz"}),
+        ({"OTEL_SERVICE_NAME": "edge"}, {"service.name": "edge"}),
+        ({"OTEL_RESOURCE_ATTRIBUTES": "service.name=mine"}, {"service.name": "mine"}),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "service.name=mine", "OTEL_SERVICE_NAME": "edge"},
+            {"service.name": "edge"},
+        ),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "k8s.pod.name=a-0, team = caf%C3%A9%2C1"},
+            {"k8s.pod.name": "a-0", "team": "caf\u00e9,1", "service.name": "wicketgate-authz"},
+        ),
+        (
+            {"OTEL_RESOURCE_ATTRIBUTES": "empty="},
+            {"empty": "", "service.name": "wicketgate-authz"},
+        ),
+    ],
+)
+def test_spans_come_from_what_opentelemetry_s_variables_say(
+    changes: dict[str, str], expected: dict[str, str]
+) -> None:
+    assert expected == traces(**changes).resource
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("OTEL_SERVICE_NAME", "a\nb"),
+        ("OTEL_SERVICE_NAME", "a" * 257),
+        ("OTEL_RESOURCE_ATTRIBUTES", "rubbish"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "=a"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=b,a=c"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a b=c"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=%ff"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=%0a"),
+        ("OTEL_RESOURCE_ATTRIBUTES", "a=" + "b" * 257),
+        ("OTEL_RESOURCE_ATTRIBUTES", ",".join(f"a{number}=b" for number in range(65))),
+    ],
+)
+def test_what_spans_cannot_come_from_is_refused(name: str, text: str) -> None:
+    line = mistake(WICKETGATE_TRACES_ENDPOINT=COLLECTOR, **{name: text})
+
+    assert line.startswith(f"{name} ")
+    assert "expected" in line

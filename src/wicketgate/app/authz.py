@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from itertools import count
@@ -32,6 +32,7 @@ from wicketgate.app.revocations import FollowedRevocations, follow_revocations
 from wicketgate.app.rulebook import LoadedRules, load_rules, rules_from, rules_of_tokens
 from wicketgate.app.status import access_of, status_feed
 from wicketgate.app.tasks import running
+from wicketgate.app.traces import follow_traces
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.record import DecisionDetail
 from wicketgate.core.replay_record import Sampling, sampling
@@ -106,6 +107,8 @@ async def run_authz(
         revocations = await stack.enter_async_context(
             follow_revocations(settings, gate, health, telemetry)
         )
+        traces = await stack.enter_async_context(follow_traces(settings.traces, telemetry))
+        gate.traces = None if traces is None else traces.traces
         connections = _connections(settings, telemetry)
         server = _server(settings, gate, connections)
         components = {
@@ -131,9 +134,12 @@ async def run_authz(
         status = AuthzStatus(parts, loaded, clock=time.time, timer=time.monotonic)
         access = access_of(settings.admin_address, settings.status_tokens)
         gate.denials = status.denials
+        told = [policy.put, status.put]
+        if traces is not None:
+            told.append(lambda loaded: traces.reload(loaded.settings.traces))
         following: Reloader[LoadedRules] = Reloader(
             _loader(watch, environ, verifier),
-            partial(_put_in_force, gate, keys, revocations, policy, status, access, telemetry),
+            partial(_put_in_force, gate, keys, revocations, told, access, telemetry),
             ReloadTelemetry(
                 telemetry.log,
                 telemetry.registry,
@@ -191,15 +197,14 @@ def _put_in_force(
     gate: Gate,
     keys: KeySource,
     revocations: FollowedRevocations | None,
-    policy: PolicyInForce,
-    status: AuthzStatus,
+    told: Iterable[Callable[[LoadedRules], None]],
     access: Access,
     telemetry: Telemetry,
     loaded: LoadedRules,
 ) -> None:
     gate.rulebook = loaded.rulebook
-    policy.put(loaded)
-    status.put(loaded)
+    for tell in told:
+        tell(loaded)
     access.tokens = ServiceTokens(loaded.settings.status_tokens)
     if revocations is not None:
         revocations.reload(loaded.settings)

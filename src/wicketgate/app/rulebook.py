@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from wicketgate.adapters.text_file import read_text, read_text_and_digest
+from wicketgate.app.traces import require_opentelemetry
 from wicketgate.core.claims import TokenRules
 from wicketgate.core.decision import (
     Judge,
@@ -89,6 +90,8 @@ def rules_from(settings: AuthzSettings, verifier: TokenVerifier) -> LoadedRules:
     mistakes: list[str] = []
     if settings.tls is not None:
         _collect(mistakes, partial(require_usable, settings.tls))
+    if settings.traces is not None:
+        _collect(mistakes, require_opentelemetry)
     policy = _collect(mistakes, partial(_policy, settings))
     named = _collect(mistakes, partial(_named_tokens, settings.service_tokens_file))
     if policy is None or named is None or mistakes:

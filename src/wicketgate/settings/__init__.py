@@ -18,6 +18,7 @@ from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address, TcpAddress, UnixAddress
 from wicketgate.settings.migrate import MigrateSettings
 from wicketgate.settings.sync import SyncSettings
+from wicketgate.settings.traces import TraceSettings
 from wicketgate.settings.values import LogLevel
 from wicketgate.settings.webhooks import WebhooksSettings
 
@@ -35,6 +36,7 @@ __all__ = [
     "SyncSettings",
     "TcpAddress",
     "TlsFiles",
+    "TraceSettings",
     "Transport",
     "UnixAddress",
     "WebhooksSettings",

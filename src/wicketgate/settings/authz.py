@@ -18,6 +18,7 @@ from wicketgate.settings.groups import TlsFiles
 from wicketgate.settings.locations import Address
 from wicketgate.settings.reader import EnvironReader
 from wicketgate.settings.revocations import RevocationSettings, revocations
+from wicketgate.settings.traces import TraceSettings, traces
 from wicketgate.settings.values import LogLevel, count_between, list_of, word_of
 
 
@@ -67,6 +68,7 @@ class AuthzSettings:
         database_schema: The schema of all our tables.
         first_sight: What becomes of users whom the gate has not seen before.
         revocations: Where it is known who was revoked.
+        traces: Where traces are told; `None` for nowhere.
     """
 
     rules: TokenRules
@@ -101,6 +103,7 @@ class AuthzSettings:
     database_schema: str
     first_sight: FirstSightSettings
     revocations: RevocationSettings
+    traces: TraceSettings | None
 
     @classmethod
     def from_environ(cls, environ: Mapping[str, str]) -> Self:
@@ -161,6 +164,7 @@ class AuthzSettings:
             database_schema=reader.defaulted("WICKETGATE_DATABASE_SCHEMA", values.schema),
             first_sight=first_sight(reader, aliases or ()),
             revocations=revocations(reader, database_url),
+            traces=traces(reader),
         )
         # Rules refuse to be built from what a mistake left empty: settle first.
         reader.settle()

@@ -291,6 +291,30 @@ SETTINGS: Final = (
         example="0.05",
     ),
     Setting(
+        name="WICKETGATE_TRACES_ENDPOINT",
+        meaning="Continue the traces of requests, and tell them to the collector at this URL "
+        "(OTLP over HTTP); unset, there are none. Needs `wicketgate[otel]`.",
+        example="http://collector:4318/v1/traces",
+    ),
+    Setting(
+        name="WICKETGATE_TRACES_HEADERS",
+        meaning="Headers for that collector, as `name=value`, separated by commas.",
+        example='"$(cat collector-headers.txt)"',
+        secret=True,
+    ),
+    Setting(
+        name="OTEL_SERVICE_NAME",
+        meaning="What spans are said to come from. Read with `WICKETGATE_TRACES_ENDPOINT` only.",
+        default="wicketgate-authz",
+        example="edge-gate",
+    ),
+    Setting(
+        name="OTEL_RESOURCE_ATTRIBUTES",
+        meaning="More about that, as `key=value`, separated by commas. Read with "
+        "`WICKETGATE_TRACES_ENDPOINT` only.",
+        example="deployment.environment.name=production,k8s.pod.name=wicketgate-authz-0",
+    ),
+    Setting(
         name="WICKETGATE_FIRST_SIGHT",
         meaning="Make the row of a user whom the gate has not seen before: `off`, `async` (while "
         "the request goes on) or `sync` (before, for 50 ms at most); needs `DATABASE_URL`.",

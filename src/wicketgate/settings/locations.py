@@ -160,9 +160,7 @@ def jwks_url(text: str) -> str:
     url = _url(text, expected)
     if url["fragment"]:
         msg = f"is {quoted(text)}, which has a fragment; {expected}"
-    elif url["scheme"] != "https" and not (
-        url["scheme"] == "http" and is_loopback(_host_in(url))
-    ):
+    elif url["scheme"] != "https" and not (url["scheme"] == "http" and is_loopback(_host_in(url))):
         # Whoever can change the keys on their way decides who is let in.
         msg = f"is {quoted(text)}; {expected}"
     else:
@@ -191,9 +189,7 @@ def api_url(text: str) -> str:
     url = _url(text, expected)
     if url["query"] or url["fragment"]:
         msg = f"is {quoted(text)}, which has a query or a fragment; {expected}"
-    elif url["scheme"] != "https" and not (
-        url["scheme"] == "http" and is_loopback(_host_in(url))
-    ):
+    elif url["scheme"] != "https" and not (url["scheme"] == "http" and is_loopback(_host_in(url))):
         # What is sent there opens everything that Clerk knows.
         msg = f"is {quoted(text)}; {expected}"
     else:
@@ -212,11 +208,23 @@ def type_base(text: str) -> str:
         msg = f"is {quoted(text)}, which is no URI, or has more than 512 characters; {expected}"
     elif not text.endswith(("#", "/", "=")):
         msg = f"is {quoted(text)}, which ends with none of # / =; {expected}"
-    elif url["scheme"] != "https" and not (
-        url["scheme"] == "http" and is_loopback(_host_in(url))
-    ):
+    elif url["scheme"] != "https" and not (url["scheme"] == "http" and is_loopback(_host_in(url))):
         # What a developer is led to must not be written by whoever is on the way.
         msg = f"is {quoted(text)}; {expected}"
+    else:
+        return text
+    raise InvalidValueError(msg)
+
+
+def traces_url(text: str) -> str:
+    """Read where traces are told: any host, because a collector is often in the cluster."""
+    expected = "expected the http:// or https:// URL that takes OTLP over HTTP, with its path"
+    url = _url(text, expected)
+    if url["scheme"] not in {"http", "https"} or url["fragment"]:
+        msg = f"is {quoted(text)}; {expected}"
+    elif (url["path"] or "/") == "/":
+        # OpenTelemetry's own variables take the path for granted; here nothing is added.
+        msg = f"is {quoted(text)}, which has no path; {expected}"
     else:
         return text
     raise InvalidValueError(msg)

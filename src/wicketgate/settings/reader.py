@@ -92,6 +92,10 @@ class EnvironReader:
         value = self.optional(name, parse)
         return parse(BY_NAME[name].default) if value is None else value
 
+    def default(self, name: str) -> str:
+        """Return the default of a setting, as it is written."""
+        return BY_NAME[name].default
+
     def flag(self, name: str) -> bool:
         """Return a setting that is true or false."""
         return self.defaulted(name, boolean)
