@@ -29,7 +29,6 @@ from opentelemetry.trace import Span as SdkSpan
 from yarl import URL
 
 from wicketgate import __version__
-from wicketgate.core.trace_context import TraceContext
 from wicketgate.core.trace_span import CheckTrace, Span
 from wicketgate.errors import DependencyError
 
@@ -70,9 +69,7 @@ class SpanEncoder:
     def __call__(self, traces: Sequence[CheckTrace]) -> bytes:
         """Return the body that tells about `traces`."""
         for trace in traces:
-            check = self._begin(
-                trace.check, NonRecordingSpan(_remote(trace.context)), is_request=True
-            )
+            check = self._begin(trace.check, NonRecordingSpan(_remote(trace)), is_request=True)
             for span in trace.below:
                 _end(self._begin(span, check, is_request=False), span)
             _end(check, trace.check)
@@ -139,13 +136,14 @@ class _Finished(SpanProcessor):
         return spans
 
 
-def _remote(context: TraceContext) -> SpanContext:
+def _remote(trace: CheckTrace) -> SpanContext:
+    context = trace.context
     return SpanContext(
         int(context.trace_id, 16),
         int(context.parent_id, 16),
         is_remote=True,
         trace_flags=TraceFlags(context.flags),
-        trace_state=TraceState(list(context.state)),
+        trace_state=TraceState(list(trace.state)),
     )
 
 

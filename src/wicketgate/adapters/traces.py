@@ -17,7 +17,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from wicketgate.core.allowance import Allowance
 from wicketgate.core.request import HttpRequest
-from wicketgate.core.trace_context import trace_context_of
+from wicketgate.core.trace_context import trace_context_of, trace_state_of
 from wicketgate.core.trace_span import CheckTrace, Wait, trace_of
 from wicketgate.core.verdict import Verdict
 from wicketgate.errors import DependencyError
@@ -105,6 +105,7 @@ class Traces:
             trace_of(
                 verdict,
                 context,
+                state=trace_state_of(request.headers),
                 decision_id=decision_id,
                 seconds=seconds,
                 waits=waits,

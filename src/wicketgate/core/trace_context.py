@@ -3,8 +3,8 @@
 Anybody can write these headers, so a trace is what a client says it is: good for finding
 things, and for no decision. What is malformed, or there twice, is as if it were not there.
 
-Source: W3C Trace Context, level 2 (``random-trace-id`` is the second flag) and, where a
-version is one of tomorrow, "Versioning of traceparent".
+Source: W3C Trace Context, "Versioning of traceparent" for what comes after version 00;
+level 2 for the second flag, and level 1 for the keys of tracestate, as in OpenTelemetry.
 """
 
 import re
@@ -32,7 +32,7 @@ _NO_TRACE: Final = "0" * 32
 _NO_SPAN: Final = "0" * 16
 _MEMBER: Final = re.compile(
     # A simple key, or one of a tenant and a system; then a value that does not end in a space.
-    r"(?P<key>[a-z0-9][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
+    r"(?P<key>[a-z][a-z0-9_*/-]{0,255}|[a-z0-9][a-z0-9_*/-]{0,240}@[a-z][a-z0-9_*/-]{0,13})"
     r"=(?P<value>[ -+.-<>-~-]{0,255}[!-+.-<>-~-])"
 )
 _SPACE: Final = " \t"
@@ -46,15 +46,12 @@ class TraceContext:
         trace_id: 32 hexadecimal digits, not all 0.
         parent_id: The span that the request was sent in; 16 digits, not all 0.
         flags: Of those that are known: whether the trace is sampled, and random.
-        state: What tracing systems keep there, in order; empty when there is nothing,
-            nothing that can be read, or nobody who would look: the trace is not sampled.
     """
 
     _: KW_ONLY
     trace_id: str
     parent_id: str
     flags: int
-    state: tuple[tuple[str, str], ...] = ()
 
     @property
     def is_sampled(self) -> bool:
@@ -77,16 +74,18 @@ def trace_context_of(headers: Mapping[str, str]) -> TraceContext | None:
     if len(text) > _LENGTH and (version == "00" or text[_LENGTH] != "-"):
         return None
     known = int(flags, 16) & _KNOWN_FLAGS
-    return TraceContext(
-        trace_id=trace_id,
-        parent_id=parent_id,
-        flags=known,
-        state=_state(headers.get(TRACESTATE, "")) if known & SAMPLED else (),
-    )
+    return TraceContext(trace_id=trace_id, parent_id=parent_id, flags=known)
 
 
-def _state(text: str) -> tuple[tuple[str, str], ...]:
-    if not text or len(text) > MAX_TRACESTATE:
+def trace_state_of(headers: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """Return what tracing systems keep beside the trace, in order.
+
+    Returns:
+        Nothing when there is nothing, or anything in it cannot be read. It takes a while
+        to read, so it is asked for only where somebody will see it.
+    """
+    text = headers.get(TRACESTATE, "")
+    if len(text) > MAX_TRACESTATE:
         return ()
     members: dict[str, str] = {}
     for part in text.split(","):

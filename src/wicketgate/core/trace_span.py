@@ -71,11 +71,13 @@ class CheckTrace:
 
     Attributes:
         context: Where in that trace the request is.
+        state: What tracing systems keep beside it.
         check: The Check.
         below: What it consisted of.
     """
 
     context: TraceContext
+    state: tuple[tuple[str, str], ...]
     check: Span
     below: tuple[Span, ...] = ()
 
@@ -89,6 +91,7 @@ def trace_of(
     verdict: Verdict,
     context: TraceContext,
     *,
+    state: tuple[tuple[str, str], ...],
     decision_id: str,
     seconds: float,
     waits: Iterable[Wait],
@@ -99,6 +102,7 @@ def trace_of(
     Args:
         verdict: What came of it.
         context: Where in the trace the request is.
+        state: What tracing systems keep beside it.
         decision_id: Unique to this decision; the log has it as well.
         seconds: What it took.
         waits: What it waited for.
@@ -118,6 +122,7 @@ def trace_of(
     check = Span(CHECK, began, now, tuple(words), str(reason) if is_failure else "")
     return CheckTrace(
         context,
+        state,
         check,
         tuple(
             Span(wait.what, began + _nanoseconds(wait.began), began + _nanoseconds(wait.ended))
