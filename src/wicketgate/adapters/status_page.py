@@ -1,4 +1,4 @@
-"""The status page over HTTP: three files, one document, one stream.
+"""The status page over HTTP: its files, one document, one stream.
 
 The files hold no data. The document and the stream are the same data, for machines and
 for the page; who may read them is `Access`' business. Nothing here can be changed by a
@@ -23,7 +23,7 @@ STREAM: Final = "/status/events"
 HEADERS: Final = {
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "connect-src 'self'; img-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'",
     "cross-origin-opener-policy": "same-origin",
     "cross-origin-resource-policy": "same-origin",

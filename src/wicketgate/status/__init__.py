@@ -1,4 +1,4 @@
-"""The status page itself: three files that hold no data and need no build.
+"""The status page itself: a few files that hold no data and need no build.
 
 They are read once, and served as they are.
 """
@@ -31,4 +31,5 @@ ASSETS: Final = (
     Asset("/", "page.html", "text/html"),
     Asset("/status.css", "page.css", "text/css"),
     Asset("/status.js", "page.js", "text/javascript"),
+    Asset("/status.svg", "page.svg", "image/svg+xml"),
 )

@@ -10,7 +10,6 @@ from typing import Final
 
 from wicketgate.core.reason import ANSWERS, Reason
 from wicketgate.core.record import PRINCIPALS
-from wicketgate.core.status.advice import ADVICE
 from wicketgate.core.verdict import Deny, Principal, Service, User
 
 NEWEST: Final = 50
@@ -75,7 +74,6 @@ def _entry(kept: _Kept) -> Mapping[str, object]:
         "reason": reason,
         "status": answer.status,
         "title": answer.title,
-        "advice": ADVICE[reason],
         "rule": rule,
         "template": template[:MAX_TEXT],
         "principal": PRINCIPALS[principal],
