@@ -39,6 +39,11 @@ SERVICE={service}
 
 The upstream answers with the request that it saw. Metrics: {admin}/metrics
 
+Open in a browser, and watch the gate decide:
+
+  the gate             {admin}/
+  the webhooks         {webhooks_admin}/
+
 Somebody signs up, in another terminal, and is in Postgres then:
 
   a webhook            wicketgate local event user.created --email mina@example.com
@@ -75,6 +80,7 @@ async def run_local(*, tour: bool, transport: Transport, envoy: str | None) -> i
                 policy=policy,
                 webhooks=True,
                 database_url=os.environ.get("DATABASE_URL") or None,
+                usual_ports=True,
                 report=_report,
             ) as stack:
                 if tour:
@@ -106,6 +112,7 @@ def _examples(stack: LocalStack) -> str:
         edge=stack.edge,
         internal=stack.internal,
         admin=stack.gate_admin,
+        webhooks_admin=half.admin if half else "",
         user=USER,
         database=half.database_url if half else "",
         schema=half.schema if half else "",

@@ -35,6 +35,34 @@ def held_ports(count: int) -> Iterator[tuple[int, ...]]:
         yield ports
 
 
+@contextmanager
+def held_port(wanted: int) -> Iterator[int]:
+    """Hold the port `wanted`, or any other one if somebody has it, or if it is 0.
+
+    Until the context ends, only a program that is told the port gets it.
+    """
+    with ExitStack() as stack:
+        if not wanted or not _hold(wanted, stack):
+            (wanted,) = stack.enter_context(held_ports(1))
+        yield wanted
+
+
+def _hold(port: int, stack: ExitStack) -> bool:
+    try:
+        if sys.platform == "linux":
+            # Who else holds the port does not listen yet, so that it would seem to be free.
+            claim = stack.enter_context(socket.socket(socket.AF_UNIX))
+            claim.bind(f"\0wicketgate-port-{port}")
+        held = stack.enter_context(socket.socket())
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind((LOOPBACK, port))
+    except OSError:
+        return False
+    if sys.platform != "linux":
+        stack.close()
+    return True
+
+
 def port_of(bound: object) -> int:
     """Return the port of an address as `asyncio` and aiohttp report it."""
     if isinstance(bound, tuple) and len(bound) > 1 and isinstance(bound[1], int):

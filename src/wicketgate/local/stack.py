@@ -21,7 +21,7 @@ from wicketgate.local.child import ChildProcess
 from wicketgate.local.clerk import ClerkDouble
 from wicketgate.local.envoy import EnvoyProcess, envoy_version, find_envoy
 from wicketgate.local.envoy_config import AS_SHIPPED, EnvoyOptions, envoy_document, render_config
-from wicketgate.local.ports import LOOPBACK, held_ports
+from wicketgate.local.ports import LOOPBACK, held_port, held_ports
 from wicketgate.local.upstream import EchoUpstream
 from wicketgate.local.webhook_stack import WebhookStack, clean_environment
 from wicketgate.settings import Transport
@@ -31,6 +31,9 @@ ORIGIN: Final = "http://localhost:3000"
 COOLDOWN_SECONDS: Final = 1
 """The gate's shortest; a rotation is then noticed while somebody watches."""
 READY_SECONDS: Final = 15.0
+GATE_ADMIN: Final = 9464
+WEBHOOKS_ADMIN: Final = 9465
+"""What the settings say by default, so that a bookmark of a status page stays good."""
 
 _ADMIN_TIMEOUT: Final = ClientTimeout(total=2.0)
 
@@ -50,7 +53,7 @@ class LocalStack:
         service_token: The gate's ``SERVICE_AUTH_TOKEN``.
         edge: Base URL of the public listener.
         internal: Base URL of the internal listener.
-        gate_admin: Base URL of the gate's health and metrics.
+        gate_admin: Base URL of the gate's status page, health and metrics.
         webhooks: The webhook half, `None` unless asked for.
     """
 
@@ -63,7 +66,7 @@ class LocalStack:
     gate_admin: str
     webhooks: WebhookStack | None
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each way in which stacks differ
         self,
         *,
         transport: Transport,
@@ -73,6 +76,7 @@ class LocalStack:
         policy: Path | None = None,
         webhooks: bool = False,
         database_url: str | None = None,
+        usual_ports: bool = False,
         report: Callable[[str], None] = _silent,
     ) -> None:
         """Prepare the stack.
@@ -86,6 +90,8 @@ class LocalStack:
             policy: The gate's policy file; `None` leaves it to the routes.
             webhooks: Start the webhook half as well.
             database_url: The Postgres to use for it; `None` starts one.
+            usual_ports: Serve the status pages where they are by default, if those ports
+                are free.
             report: Told what is being started.
         """
         self.service_token = secrets.token_hex(32)
@@ -96,6 +102,7 @@ class LocalStack:
         self._policy = policy
         self._has_webhooks = webhooks
         self._database_url = database_url
+        self._usual_ports = usual_ports
         self._report = report
         self._stack = AsyncExitStack()
 
@@ -132,10 +139,12 @@ class LocalStack:
                 self.clerk,
                 directory=directory,
                 database_url=self._database_url,
+                admin_port=WEBHOOKS_ADMIN if self._usual_ports else 0,
                 report=self._report,
             )
             self.webhooks = await stack.enter_async_context(half)
-        checks, gate_admin, edge, internal, envoy_admin = stack.enter_context(held_ports(5))
+        gate_admin = stack.enter_context(held_port(GATE_ADMIN if self._usual_ports else 0))
+        checks, edge, internal, envoy_admin = stack.enter_context(held_ports(4))
         settings = self._settings(directory, checks=checks, admin=gate_admin)
         if self.webhooks is not None:
             settings["DATABASE_URL"] = self.webhooks.database_url

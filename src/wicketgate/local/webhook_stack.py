@@ -23,7 +23,7 @@ from psycopg.sql import SQL, Identifier
 from wicketgate.errors import EnvironmentFaultError
 from wicketgate.local.child import ChildProcess
 from wicketgate.local.clerk import SECRET_KEY, ClerkDouble
-from wicketgate.local.ports import LOOPBACK, held_ports
+from wicketgate.local.ports import LOOPBACK, held_port, held_ports
 from wicketgate.local.postgres import EmbeddedPostgres
 from wicketgate.local.webhook_sender import Endpoint
 
@@ -51,7 +51,7 @@ class WebhookStack:
         database_url: Where it is.
         schema: Where our tables are.
         receiver: The receiver's process.
-        admin: Base URL of its health and metrics.
+        admin: Base URL of its status page, health and metrics.
         endpoints: Where deliveries go, with two secrets.
         environment: The settings of each of our processes.
     """
@@ -71,6 +71,7 @@ class WebhookStack:
         directory: Path,
         database_url: str | None = None,
         settings: Mapping[str, str] | None = None,
+        admin_port: int = 0,
         report: Callable[[str], None] = _silent,
     ) -> None:
         """Prepare the stack.
@@ -80,12 +81,14 @@ class WebhookStack:
             directory: Where the processes' output goes.
             database_url: A Postgres to use; `None` starts one.
             settings: Settings of the receiver to add or replace.
+            admin_port: Where its status page is to be, if that port is free.
             report: Told what is being started.
         """
         self._clerk = clerk
         self._directory = directory
         self._given_url = database_url
         self._overrides = settings or {}
+        self._admin_port = admin_port
         self._report = report
         self._stack = AsyncExitStack()
         self._runs = 0
@@ -119,7 +122,8 @@ class WebhookStack:
             self.database, self.database_url = None, self._given_url
             self.schema = f"wicketgate_local_{secrets.token_hex(4)}"
             stack.push_async_callback(self._drop_schema)
-        port, admin_port = stack.enter_context(held_ports(2))
+        admin_port = stack.enter_context(held_port(self._admin_port))
+        (port,) = stack.enter_context(held_ports(1))
         url = f"http://{LOOPBACK}:{port}{_PATH}"
         self.admin = f"http://{LOOPBACK}:{admin_port}"
         self.endpoints = (Endpoint(url, new_secret()), Endpoint(url, new_secret()))
