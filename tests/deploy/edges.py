@@ -109,7 +109,7 @@ def complaint_about(config: Document, directory: Path) -> str:
     """Return what Envoy says about a configuration that it does not take; else nothing."""
     path = directory / "envoy.json"
     path.write_text(json.dumps(config), "utf-8")
-    command = [find_envoy(), "--mode", "validate", "-c", path]
+    command = [str(find_envoy()), "--mode", "validate", "-c", str(path)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     return done.stderr if done.returncode else ""
 
