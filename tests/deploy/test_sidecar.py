@@ -1,0 +1,276 @@
+"""A gate beside each Envoy: what the pod says, and that it works over the socket that it names."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import kubernetes_validate  # type: ignore[import-untyped] # no stubs here
+import pytest
+import pytest_asyncio
+import yaml
+
+from conformance.table import World
+from deploy.edges import FORGED, IMPOSTOR, Edge, complaint_about
+from deploy.sidecar_config import DERIVED, OURS, derived
+from deploy_manifests import built_as_it_is
+from processes import environ, gate
+from wicketgate import __version__
+from wicketgate.doctor.examine import examine
+from wicketgate.local.clerk_instance import USER
+from wicketgate.local.client import Client, bearer
+from wicketgate.local.envoy import EnvoyProcess, find_envoy
+from wicketgate.local.envoy_config import render_config
+from wicketgate.local.ports import LOOPBACK, held_ports
+from wicketgate.local.upstream import EchoUpstream
+
+HERE: Final = DERIVED.parent
+SOCKET: Final = "/run/wicketgate/checks.sock"
+
+Document = dict[str, Any]
+
+
+@cache
+def objects() -> list[Document]:
+    """Return what Kustomize makes of the directory."""
+    return built_as_it_is(HERE)
+
+
+def pod() -> Document:
+    """Return the template of the pod."""
+    (deployment,) = [each for each in objects() if each["kind"] == "Deployment"]
+    spec: Document = deployment["spec"]["template"]["spec"]
+    return spec
+
+
+def container(name: str) -> Document:
+    """Return a container by name."""
+    (found,) = [
+        each for each in (*pod()["initContainers"], *pod()["containers"]) if each["name"] == name
+    ]
+    return dict(found)
+
+
+def envoy_yaml() -> Document:
+    """Return the configuration, its anchors resolved and no longer shared."""
+    document: Document = json.loads(json.dumps(yaml.safe_load(DERIVED.read_text("utf-8"))))
+    return document
+
+
+# ------------------------------------------------------------------------------- what it says
+
+
+def test_envoy_yaml_is_that_of_the_repository_with_two_other_addresses() -> None:
+    """
+    If not: run ``tests/deploy/sidecar_config.py``.
+    """
+    assert derived(OURS.read_text("utf-8")) == DERIVED.read_text("utf-8")
+
+
+def test_an_envoy_yaml_without_the_addresses_is_not_derived_from() -> None:
+    with pytest.raises(ValueError, match="9191"):
+        derived(OURS.read_text("utf-8").replace("9191", "9192"))
+
+
+@pytest.mark.parametrize("path", ["internal", "admin"])
+def test_what_only_the_pod_may_reach_stays_on_loopback(path: str) -> None:
+    document = envoy_yaml()
+    listeners = {each["name"]: each for each in document["static_resources"]["listeners"]}
+    place = document["admin"] if path == "admin" else listeners[path]
+
+    assert place["address"]["socket_address"]["address"] == LOOPBACK
+
+
+def test_the_doctor_finds_nothing() -> None:
+    assert examine([envoy_yaml()]) == []
+
+
+def test_kubernetes_takes_every_object() -> None:
+    for each in objects():
+        kubernetes_validate.validate(each, "1.37", strict=True)
+
+
+def test_kubernetes_would_refuse_a_misspelt_field() -> None:
+    (deployment,) = [each for each in objects() if each["kind"] == "Deployment"]
+    spoilt = json.loads(json.dumps(deployment))
+    spoilt["spec"]["template"]["spec"]["initContainers"][0]["restartPolizy"] = "Always"
+
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(spoilt, "1.37", strict=True)
+
+
+def test_the_gate_starts_before_envoy_and_ends_after_it() -> None:
+    """
+    Sidecars start in the order of the list, each when the one before it has started, and
+    end the other way round, after the service.
+    """
+    sidecars = pod()["initContainers"]
+
+    assert [each["name"] for each in sidecars] == ["wicketgate", "envoy"]
+    assert all(each["restartPolicy"] == "Always" for each in sidecars)
+    assert all("startupProbe" in each for each in sidecars)
+
+
+def test_the_service_waits_for_less_time_than_the_pod_is_given() -> None:
+    service = container("core")["lifecycle"]["preStop"]["sleep"]["seconds"]
+    arguments = container("envoy")["args"]
+    drain = int(arguments[arguments.index("--drain-time-s") + 1])
+
+    assert drain < service < pod()["terminationGracePeriodSeconds"]
+
+
+def test_gate_and_envoy_are_one_user_who_is_not_root() -> None:
+    """
+    Only its owner may write to the socket, and to connect is to write.
+    """
+    context = pod()["securityContext"]
+
+    assert context["runAsNonRoot"]
+    assert context["runAsUser"] == context["fsGroup"] == 65532
+    for name in ("wicketgate", "envoy"):
+        own = container(name)["securityContext"]
+        assert "runAsUser" not in own
+        assert own["readOnlyRootFilesystem"]
+        assert not own["allowPrivilegeEscalation"]
+        assert own["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_the_gate_listens_where_envoy_asks() -> None:
+    variables = {each["name"]: each["value"] for each in container("wicketgate")["env"]}
+    clusters = {each["name"]: each for each in envoy_yaml()["static_resources"]["clusters"]}
+    (locality,) = clusters["authz"]["load_assignment"]["endpoints"]
+    (endpoint,) = locality["lb_endpoints"]
+
+    assert variables["WICKETGATE_AUTHZ_ADDRESS"] == f"unix:{SOCKET}"
+    assert endpoint["endpoint"]["address"] == {"pipe": {"path": SOCKET}}
+    for name in ("wicketgate", "envoy"):
+        mounts = {each["name"]: each["mountPath"] for each in container(name)["volumeMounts"]}
+        assert mounts["socket"] == str(Path(SOCKET).parent)
+
+
+def test_the_keys_have_a_directory_of_their_own_inside_the_volume() -> None:
+    """
+    The volume belongs to the group as well, and the gate believes no such directory.
+    """
+    variables = {each["name"]: each["value"] for each in container("wicketgate")["env"]}
+    mounts = {each["name"]: each["mountPath"] for each in container("wicketgate")["volumeMounts"]}
+
+    assert Path(variables["WICKETGATE_JWKS_CACHE_FILE"]).parent.parent == Path(mounts["keys"])
+
+
+def test_the_image_is_of_this_version() -> None:
+    assert container("wicketgate")["image"] == f"registry.example.com/wicketgate:{__version__}"
+
+
+def test_other_pods_reach_envoy_and_not_the_service() -> None:
+    (service,) = [each for each in objects() if each["kind"] == "Service"]
+    (port,) = service["spec"]["ports"]
+    (edge,) = container("envoy")["ports"]
+
+    assert port["targetPort"] == edge["name"]
+    assert "ports" not in container("core")
+
+
+# ------------------------------------------------------------------------------- what it does
+
+
+@pytest.mark.envoy
+def test_envoy_takes_the_file(tmp_path: Path) -> None:
+    document = envoy_yaml()
+
+    assert complaint_about(document, tmp_path) == ""
+    (manager, *_) = document["static_resources"]["listeners"][0]["filter_chains"][0]["filters"]
+    manager["typed_config"]["merge_slashs"] = True
+    assert "merge_slashs" in complaint_about(document, tmp_path)
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """Gate and Envoy, with a socket between them.
+
+    Attributes:
+        edge: What clients reach.
+        admin_port: That of Envoy.
+    """
+
+    edge: Edge
+    admin_port: int
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def running(world: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pod]:
+    socket = tmp_path_factory.mktemp("run") / "checks.sock"
+    variables = environ(
+        world, WICKETGATE_AUTHZ_ADDRESS=f"unix:{socket}", WICKETGATE_AZP_CHECK="off"
+    )
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(gate(variables))
+        upstream = await stack.enter_async_context(EchoUpstream())
+        edge, internal, admin = stack.enter_context(held_ports(3))
+        config = render_config(
+            DERIVED.read_text("utf-8").replace(SOCKET, str(socket)),
+            listeners={"edge": edge, "internal": internal},
+            clusters={"upstream": upstream.address},
+            admin_port=admin,
+        )
+        await stack.enter_async_context(
+            EnvoyProcess(config, admin_port=admin, binary=find_envoy())
+        )
+        client = await stack.enter_async_context(Client())
+        running = Edge(client, upstream, {"edge": f"http://{LOOPBACK}:{edge}"})
+        yield Pod(running, admin)
+
+
+def signed_in(world: World) -> tuple[str, str]:
+    return bearer(world.clerk.mint(now=time.time()))
+
+
+@pytest.mark.envoy
+@pytest.mark.asyncio(loop_scope="module")
+async def test_over_the_socket_a_user_comes_in_and_no_forged_name(
+    running: Pod, world: World
+) -> None:
+    edge = running.edge
+    reply = await edge.client.send(
+        edge.urls["edge"] + "/v1/me", headers=[signed_in(world), *FORGED]
+    )
+
+    assert reply.status == 200
+    seen = edge.seen()
+    assert seen.values("clerk_user_id") == [USER]
+    assert IMPOSTOR not in [value for _, value in seen.headers]
+
+
+@pytest.mark.envoy
+@pytest.mark.asyncio(loop_scope="module")
+async def test_over_the_socket_nobody_comes_in_without_a_token(running: Pod) -> None:
+    edge = running.edge
+    reply = await edge.client.send(edge.urls["edge"] + "/v1/me")
+
+    assert (reply.status, reply.reason) == (401, "no_credential")
+    assert edge.upstream.take() == []
+
+
+@pytest.mark.envoy
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_runs_before_the_stop_has_envoy_drain_and_go_on_answering(
+    running: Pod, world: World
+) -> None:
+    """
+    The words of the manifest, sent to Envoy's admin port by the shell that they name.
+    """
+    edge = running.edge
+    shell, flag, words = container("envoy")["lifecycle"]["preStop"]["exec"]["command"]
+    before = await edge.client.send(edge.urls["edge"] + "/v1/me", headers=[signed_in(world)])
+
+    words = words.replace("/9901", f"/{running.admin_port}")
+    process = await asyncio.create_subprocess_exec(shell, flag, words)
+    assert await asyncio.wait_for(process.wait(), 10) == 0
+
+    after = await edge.client.send(edge.urls["edge"] + "/v1/me", headers=[signed_in(world)])
+    assert (before.status, after.status) == (200, 200)
