@@ -158,6 +158,10 @@ class EnvoyProcess:
         document = json.loads(await self._get("/stats?format=json"))
         return {each["name"]: each["value"] for each in document["stats"] if "value" in each}
 
+    async def exposition(self) -> str:
+        """Return its metrics in Prometheus' text format."""
+        return await self._get("/stats/prometheus")
+
     async def config_dump(self) -> dict[str, Any]:
         """Return the configuration that it runs on."""
         dump: dict[str, Any] = json.loads(await self._get("/config_dump"))
