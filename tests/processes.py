@@ -17,7 +17,7 @@ from conformance.table import World
 from transports import TRANSPORT
 from wicketgate.adapters.envoy import SERVICE
 
-SETTINGS = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL")
+SETTINGS = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL", "OTEL_")
 
 
 def surroundings() -> dict[str, str]:

@@ -49,6 +49,15 @@ _LIMITS: Final = SpanLimits(
     max_span_attribute_length=SpanLimits.UNSET,
 )
 
+_CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
+    # The first that fits; aiohttp's kinds overlap.
+    (aiohttp.ClientConnectorDNSError, "the collector's name does not resolve"),
+    (aiohttp.ClientConnectorCertificateError, "the collector's certificate is not trusted"),
+    (aiohttp.ClientSSLError, "TLS with the collector failed"),
+    (TimeoutError, "the collector did not answer in time"),
+    (aiohttp.ClientConnectorError, "no connection to the collector"),
+)
+
 
 class SpanEncoder:
     """Makes the body of a request of spans."""
@@ -86,16 +95,25 @@ class SpanEncoder:
 
 
 class OtlpSender:
-    """Sends bodies to a collector, one request each."""
+    """Sends bodies to a collector, one request each.
+
+    Attributes:
+        headers: What every request carries.
+    """
 
     def __init__(
-        self, url: str, session: aiohttp.ClientSession, headers: Mapping[str, str]
+        self,
+        url: str,
+        session: aiohttp.ClientSession,
+        headers: Mapping[str, str],
+        *,
+        timeout_seconds: float = TIMEOUT_SECONDS,
     ) -> None:
         """Send to `url` through `session`, which stays the caller's to close."""
         self.headers = headers
         self._url = URL(url)
         self._session = session
-        self._timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS, sock_connect=_CONNECT_SECONDS)
+        self._timeout = aiohttp.ClientTimeout(total=timeout_seconds, sock_connect=_CONNECT_SECONDS)
 
     async def __call__(self, body: bytes) -> None:
         """Have the collector take `body`.
@@ -115,8 +133,7 @@ class OtlpSender:
                 status = response.status
         except Exception as error:
             # aiohttp's messages name the URL, and may quote the collector.
-            msg = f"the collector did not answer ({type(error).__name__})"
-            raise DependencyError(msg) from error
+            raise DependencyError(_cause(error)) from error
         if not 200 <= status < 300:  # noqa: PLR2004 - RFC 9110 section 15.3
             msg = f"the collector answered {status}"
             raise DependencyError(msg)
@@ -151,3 +168,10 @@ def _end(span: SdkSpan, told: Span) -> None:
     if told.error:
         span.set_status(Status(StatusCode.ERROR, told.error))
     span.end(told.ended)
+
+
+def _cause(error: Exception) -> str:
+    for kind, words in _CAUSES:
+        if isinstance(error, kind):
+            return words
+    return f"the collector gave no complete answer ({type(error).__name__})"

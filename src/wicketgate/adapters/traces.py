@@ -129,13 +129,17 @@ class Traces:
         self._queue.clear()
 
     async def _send_forever(self) -> None:
-        while not self._is_closing.is_set():
+        while True:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._is_closing.wait(), self._pause_seconds)
+            # Not asked before that: what came last is sent as well.
+            is_last = self._is_closing.is_set()
             while self._queue:
                 await self._export()
                 if self._is_failing:
                     break
+            if is_last:
+                return
 
     async def _export(self) -> None:
         batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]

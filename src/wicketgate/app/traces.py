@@ -1,8 +1,9 @@
 """Traces, built from the settings of the gate."""
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import aiohttp
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from wicketgate.adapters.otlp import OtlpSender
+
+_VARIABLE: Final = re.compile("OTEL_[A-Z_]+")
 
 
 class FollowedTraces:
@@ -83,6 +86,14 @@ def _opentelemetry() -> "ModuleType":
         msg = (
             "WICKETGATE_TRACES_ENDPOINT is set, but OpenTelemetry is not installed; "
             "expected: pip install 'wicketgate[otel]', or the variable unset"
+        )
+        raise ConfigurationError(msg) from None
+    except ValueError as error:
+        # The SDK reads limits when it is loaded, and says which one it cannot read.
+        found = _VARIABLE.match(str(error))
+        msg = (
+            f"{found[0] if found else 'a variable OTEL_…'} is not what OpenTelemetry's SDK "
+            "expects; it changes nothing here: unset it"
         )
         raise ConfigurationError(msg) from None
     return otlp
