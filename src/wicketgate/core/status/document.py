@@ -96,7 +96,7 @@ class PolicyFacts:
         loaded_at: POSIX seconds.
         stale_since: Since when what was written last could not be used; `None` if it is.
         lines: Rules to show.
-        number: How many there are; `None` where routes declare them.
+        number: How many there are, the default aside; `None` where routes declare them.
     """
 
     source: str
@@ -320,7 +320,7 @@ def _policy(policy: PolicyFacts) -> Mapping[str, object]:
         "stale_since": None if since is None else round(since, 3),
         "rules": [line.document() for line in policy.lines],
         "number": number,
-        "left_out": 0 if number is None else max(0, number - shown),
+        "left_out": 0 if number is None else max(0, number + 1 - shown),
     }
 
 
