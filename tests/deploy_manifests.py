@@ -73,9 +73,8 @@ def helm(
     merged: dict[str, Any] = {}
     for each in (*map(values_of, files), REQUIRED, dict(values or {})):
         merged = merge(merged, each)
-    with Chart.load(CHART) as chart:
-        chart.validate_schema(merged)
-        rendered = chart.render(values=merged, name=name, namespace=NAMESPACE)
+    chart().validate_schema(merged)
+    rendered = chart().render(values=merged, name=name, namespace=NAMESPACE)
     return [
         each
         for path, text in rendered.items()
@@ -83,6 +82,12 @@ def helm(
         for each in yaml.load_all(text, yaml.CSafeLoader)
         if each
     ]
+
+
+@cache
+def chart() -> Chart:
+    """Return the chart, read once."""
+    return Chart.load(CHART)
 
 
 def values_of(file: str) -> dict[str, Any]:
@@ -95,8 +100,10 @@ def merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        both = isinstance(value, dict) and isinstance(old, dict)
-        merged[key] = merge(old, value) if both else value
+        if isinstance(old, dict) and isinstance(value, dict):
+            merged[key] = merge(old, value)
+        else:
+            merged[key] = value
     return merged
 
 
@@ -163,7 +170,9 @@ def environment(objects: list[Object], container: Object) -> dict[str, str]:
 
 
 EVERYTHING: Final[Mapping[str, Any]] = {
-    "serviceTokens": "version: 1\ntokens: []\n",
+    "settings": {"WICKETGATE_TRACES_ENDPOINT": "http://collector.traces:4318/v1/traces"},
+    "serviceTokens": f"version: 1\ntokens:\n  - {{ name: a, sha256: {'0' * 64}, scopes: b }}\n",
+    "secrets": {"tracesHeaders": "wicketgate-traces"},
     "imagePullSecrets": ["registry"],
     "image": {"digest": f"sha256:{'0' * 64}"},
     "podAnnotations": {"example.com/owner": "platform"},
@@ -204,20 +213,21 @@ def _mixture(components: tuple[str, ...]) -> list[Object]:
         return kustomize(mixed)
 
 
+_BUILDS: Final[Mapping[str, Callable[[], list[Object]]]] = {
+    **{
+        f"kustomize {each}": partial(kustomize, KUBERNETES / "overlays" / each)
+        for each in OVERLAYS
+    },
+    "kustomize every component": every_component,
+    "kustomize gate-only and mtls": gate_with_mtls,
+    "helm": helm,
+    "helm gate-only": partial(helm, None, "values-gate-only.yaml"),
+    "helm everything": partial(
+        helm, EVERYTHING, "values-mtls.yaml", "values-high-availability.yaml"
+    ),
+}
+
 BUILDS: Final[Mapping[str, Callable[[], list[Object]]]] = {
-    name: cache(build)
-    for name, build in {
-        **{
-            f"kustomize {each}": partial(kustomize, KUBERNETES / "overlays" / each)
-            for each in OVERLAYS
-        },
-        "kustomize every component": every_component,
-        "kustomize gate-only and mtls": gate_with_mtls,
-        "helm": helm,
-        "helm gate-only": partial(helm, None, "values-gate-only.yaml"),
-        "helm everything": partial(
-            helm, EVERYTHING, "values-mtls.yaml", "values-high-availability.yaml"
-        ),
-    }.items()
+    name: cache(build) for name, build in _BUILDS.items()
 }
 """Everything that an operator may be running, by the way it was made."""

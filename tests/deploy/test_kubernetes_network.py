@@ -43,8 +43,12 @@ def passes(
     build: str, source: End | str, target: End | str, port: int, protocol: str = "TCP"
 ) -> bool:
     objects = BUILDS[build]()
-    ends = [pod(objects, each) if isinstance(each, str) else each for each in (source, target)]
-    return may_connect(of_kind(objects, "NetworkPolicy"), *ends, port, protocol)
+    policies = of_kind(objects, "NetworkPolicy")
+    return may_connect(policies, end(objects, source), end(objects, target), port, protocol)
+
+
+def end(objects: list[Object], name: End | str) -> End:
+    return pod(objects, name) if isinstance(name, str) else name
 
 
 ADMITTED: Final = [
@@ -112,7 +116,9 @@ NEEDS: Final = {
 
 @pytest.mark.parametrize("name", NEEDS)
 def test_a_process_reaches_what_it_needs_and_nothing_else(name: str) -> None:
-    ends = [DNS, POSTGRES, SHOP, CLERK, CLERK_6, METADATA, API_SERVER, ULA, NODE_LOCAL_DNS, RDS]
+    inside = [DNS, POSTGRES, SHOP]
+    outside = [CLERK, CLERK_6, METADATA, API_SERVER, ULA, NODE_LOCAL_DNS, RDS]
+    ends: list[End] = [*inside, *outside]
     reached = {
         (end, port)
         for end in ends
@@ -160,7 +166,7 @@ def test_pods_of_others_are_left_alone(build: str) -> None:
 class TestTheReadingOfPolicies:
     """`kubernetes_network` itself, where a mistake would make the tests above too content."""
 
-    LOCKED: Final = {
+    LOCKED: Final[Object] = {
         "metadata": {"namespace": "n"},
         "spec": {"podSelector": {}, "policyTypes": ["Ingress"]},
     }

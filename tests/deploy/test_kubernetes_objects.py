@@ -5,7 +5,11 @@ from functools import cache
 from typing import Any, Final
 
 import pytest
-from kubernetes_validate import SchemaNotFoundError, ValidationError, validate
+from kubernetes_validate import (  # type: ignore[import-untyped]  # it has none
+    SchemaNotFoundError,
+    ValidationError,
+    validate,
+)
 
 from deploy_manifests import (
     BUILDS,
@@ -32,6 +36,7 @@ SECRET_KEYS: Final = {
     "wicketgate-database-sync": {"url"},
     "wicketgate-database-gate": {"url"},
     "wicketgate-status": {"token"},
+    "wicketgate-traces": {"headers"},
     "wicketgate-tls": {"tls.crt", "tls.key", "ca.crt"},
 }
 """Every Secret, with its keys. Names and keys are what the guide has the reader make."""
@@ -160,7 +165,7 @@ def test_accounts_are_there_for_whoever_names_one(build: str) -> None:
 
 @each_build
 def test_nothing_secret_is_written_down(build: str) -> None:
-    """No Secret is made, and no variable is filled from one: files are followed, variables are not."""
+    """No Secret is made, and no variable is filled from one: only files are followed."""
     objects = BUILDS[build]()
 
     assert of_kind(objects, "Secret") == []
@@ -187,9 +192,9 @@ def test_a_pod_gets_the_keys_that_it_needs_and_no_other(build: str) -> None:
         expected = set(wanted[each.name])
         if "gate-only" not in build:
             expected.add(databases[each.name])
-        if "wicketgate-tls" in secrets_of(each):
+        for beside in {"wicketgate-tls", "wicketgate-traces"} & secrets_of(each).keys():
             assert each.name == "wicketgate-authz"
-            expected.add("wicketgate-tls")
+            expected.add(beside)
         assert secrets_of(each).keys() == expected, each.name
 
 
@@ -332,16 +337,16 @@ def test_nobody_leaves_in_a_rollout_before_somebody_is_ready(build: str) -> None
 def test_selectors_find_the_pods_that_they_are_for_and_no_others(build: str) -> None:
     objects = BUILDS[build]()
     pods = {each.name: each.labels for each in workloads(objects)}
-    for each in objects:
-        match each["kind"]:
+    for document in objects:
+        match document["kind"]:
             case "Service":
-                selector = each["spec"]["selector"]
+                selector = document["spec"]["selector"]
             case "Deployment" | "PodDisruptionBudget":
-                selector = each["spec"]["selector"]["matchLabels"]
+                selector = document["spec"]["selector"]["matchLabels"]
             case _:
                 continue
         found = {name for name, labels in pods.items() if selector.items() <= labels.items()}
-        assert found == {each["metadata"]["name"].removesuffix("-headless")}, key_of(each)
+        assert found == {document["metadata"]["name"].removesuffix("-headless")}, document["kind"]
     for each in served(build):
         for constraint in each.pod["topologySpreadConstraints"]:
             assert constraint["labelSelector"]["matchLabels"].items() <= each.labels.items()

@@ -117,6 +117,7 @@ capabilities: { drop: [ALL] }
 {{- $secrets := dict
     "SERVICE_AUTH_TOKEN" "secrets.serviceAuth"
     "WICKETGATE_STATUS_TOKEN" "secrets.status"
+    "WICKETGATE_TRACES_HEADERS" "secrets.tracesHeaders"
     "CLERK_WEBHOOK_SIGNING_SECRET" "secrets.clerk"
     "CLERK_SECRET_KEY" "secrets.clerk"
     "DATABASE_URL" "secrets.databaseGate and its neighbours" -}}
@@ -165,7 +166,7 @@ capabilities: { drop: [ALL] }
 {{- fail "settings.CLERK_PUBLISHABLE_KEY does not begin with pk_: take the publishable key from Clerk's dashboard, not the secret one" }}
 {{- end }}
 {{- range $which, $name := .Values.secrets }}
-{{- if not (regexMatch "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" $name) }}
+{{- if not (or (regexMatch "^[a-z0-9]([a-z0-9.-]*[a-z0-9])?$" $name) (and (eq $which "tracesHeaders") (eq $name ""))) }}
 {{- fail (printf "secrets.%s is not the name of a Secret: lower-case letters, digits, - and ." $which) }}
 {{- end }}
 {{- end }}
