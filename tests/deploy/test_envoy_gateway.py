@@ -10,7 +10,7 @@ import kubernetes_validate  # type: ignore[import-untyped] # no stubs here
 import pytest
 import yaml
 
-from deploy.edges import bootstrap, complaint_about
+from deploy.edges import bootstrap, complaint_about, inline
 from deploy.resources import documents_of, is_asked, kinds, mistakes_in
 from deploy.schemas.trim import DEFINITIONS, PROJECTS, file_of
 from deploy.translated.renew import RECORDED, VERSION, digest
@@ -274,3 +274,23 @@ def test_envoy_takes_what_the_translator_wrote(tmp_path: Path) -> None:
     for manager in TRANSLATED["managers"].values():
         manager["mergeSlashs"] = True
     assert "mergeSlashs" in complaint_about(config, tmp_path)
+
+
+def test_the_doctor_finds_nothing_in_what_envoy_runs_on() -> None:
+    """
+    The filter is disabled, and every route that asks switches it on.
+    """
+    routes = copy.deepcopy(TRANSLATED["routes"])
+    clusters = list(TRANSLATED["clusters"].values())
+
+    def found() -> list[str]:
+        managers = {
+            port: inline(manager, routes[name])
+            for port, (name, manager) in enumerate(TRANSLATED["managers"].items(), start=10001)
+        }
+        config = bootstrap(managers, clusters=clusters, admin_port=10000)
+        return [each.rule for each in examine([config])]
+
+    assert found() == []
+    del routes["edge/edge/app"]["virtualHosts"][0]["routes"][0]["typedPerFilterConfig"]
+    assert found() == ["filter-off"]

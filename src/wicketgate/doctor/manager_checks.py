@@ -12,6 +12,7 @@ from wicketgate.doctor.filter_checks import matches
 from wicketgate.doctor.finding import Drop, Fault, Faults, Insert, Put
 from wicketgate.doctor.node import Node
 from wicketgate.doctor.parts import CORS, EXT_AUTHZ, HEADER_MUTATION, TYPES, Manager, config_of
+from wicketgate.doctor.route_checks import is_on_everywhere
 
 _UNDERSCORES: Final = frozenset({"DROP_HEADER", "REJECT_REQUEST", "1", "2"})
 _REJECT: Final = "REJECT_REQUEST"
@@ -144,7 +145,8 @@ def filter_off(manager: Manager) -> Faults:
     """Yield a filter that routes have to switch on, and upgrades that go around it."""
     for at in manager.places_of(EXT_AUTHZ):
         node = manager.filters[at].at("disabled")
-        if node.is_true:
+        # Envoy Gateway has it like this, and switches it on in each route.
+        if node.is_true and not is_on_everywhere(manager, manager.filters[at].at("name").text):
             yield Fault("filter-off", node.place, "the filter is disabled", (Drop(node.place),))
     for upgrade in manager.node.at("upgrade_configs").items():
         filters = upgrade.at("filters")

@@ -1,6 +1,6 @@
 """Routes that the gate is not asked about, given a manager that asks it."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from wicketgate.doctor.finding import Check, Drop, Fault, Faults, Insert, Put, Version
@@ -44,6 +44,30 @@ def disabled_in(level: Node, names: Collection[str] = ()) -> Faults:
         if node.is_true:
             found = f"{_of_route(level)} switches {name} off"
             yield Fault("route-disabled", node.place, found, (Put(config.place, _anonymous()),))
+
+
+def is_on_everywhere(manager: Manager, name: str) -> bool:
+    """Tell whether each route that leads anywhere switches on a filter that is disabled.
+
+    Args:
+        manager: Whose routes; if they are not known, they switch nothing on.
+        name: What the filter is called.
+    """
+    routes = [
+        (route, host, config)
+        for config in manager.routes
+        for host in config.at("virtual_hosts").items()
+        for route in host.at("routes").items()
+        if route.at("route").is_there
+    ]
+    return bool(routes) and all(_is_on(levels, name) for levels in routes)
+
+
+def _is_on(levels: Sequence[Node], name: str) -> bool:
+    # The most specific one that has a setting decides, and any setting but "off" is "on".
+    settings = (level.at("typed_per_filter_config", name) for level in levels)
+    setting = next((each for each in settings if each.is_there), None)
+    return setting is not None and not _switch(setting)[1].is_true
 
 
 def direct_response(manager: Manager, version: Version | None) -> Faults:
