@@ -14,6 +14,9 @@ SECONDS ?= 300
 CASES ?=
 WHAT ?= hit
 OUT ?=
+REQUIREMENTS ?= runtime
+IMAGE ?= registry.example.com/wicketgate:$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' src/wicketgate/__init__.py)
+ROOTFS ?=
 
 BIN := .venv/bin
 STAMP := .venv/.stamp
@@ -31,7 +34,7 @@ TRANSPORTS := wire grpcio
 # What covers the core, and is pure: it runs in one process, where coverage costs least.
 OF_THE_CORE := tests/unit/core tests/conformance tests/unit/test_sync.py
 
-.PHONY: help setup demo test test-core test-others test-examples example-js test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema check lock clean
+.PHONY: help setup demo test test-core test-others test-examples example-js test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema image image-check check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -150,6 +153,12 @@ bench-compare: $(STAMP) ## Set two results side by side: make bench-compare A.js
 
 policy-schema: $(STAMP) ## Generate docs/policy.schema.json from the words of the policy file
 	@$(BIN)/wicketgate policy schema > docs/policy.schema.json
+
+image: ## Build the image with Docker, Podman or Buildah; IMAGE=NAME, REQUIREMENTS=otel for tracing
+	@REQUIREMENTS=$(REQUIREMENTS) sh deploy/image/build.sh $(IMAGE)
+
+image-check: $(STAMP) ## Build the image on a base made here, and prove what it promises (root, Debian, buildah)
+	@PYTHONPATH=tests $(BIN)/python -m image_check --requirements $(REQUIREMENTS) $(if $(ROOTFS),--rootfs $(ROOTFS))
 
 check: lint type proto-check ## lint, type and proto-check
 
