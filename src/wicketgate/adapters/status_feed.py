@@ -122,14 +122,18 @@ class StatusFeed:
         """Sample and tell, until cancelled."""
         while True:
             try:
-                self._source.sample()
-                if self._watchers:
-                    self._tell()
+                self.tick()
             except Exception as error:  # noqa: BLE001 - a page must not end what it is about
                 if not self._has_failed:
                     self._failed(type(error).__name__)
                 self._has_failed = True
             await asyncio.sleep(self._seconds)
+
+    def tick(self) -> None:
+        """Sample and tell once."""
+        self._source.sample()
+        if self._watchers:
+            self._tell()
 
     def snapshot(self) -> str:
         """Return the whole document as JSON, made anew once a second at most."""

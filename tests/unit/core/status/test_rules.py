@@ -28,8 +28,8 @@ def policy(text: str) -> RulePolicy:
     [
         ("{ name: a, allow: user }", RuleLine(name="a", about="/**", admits="users")),
         (
-            "{ name: a, match: { methods: [GET, HEAD], paths: [/x, '/y/{i}'] }, allow: anonymous }",
-            RuleLine(name="a", about="GET|HEAD /x /y/{i}", admits="anyone"),
+            "{ name: a, match: { methods: [GET, PUT], paths: [/x, '/y/{i}'] }, allow: anonymous }",
+            RuleLine(name="a", about="GET|PUT /x /y/{i}", admits="anyone"),
         ),
         (
             "{ name: a, allow: [user, anonymous] }",
