@@ -139,7 +139,7 @@ def test_what_is_chosen_reaches_the_builder(tmp_path: Path) -> None:
         ("# deb http://a.example/debian bookworm main", []),
         ("deb http://a.example/debian bookworm-updates main", []),
         (
-            "Types: deb deb-src\n# of May\nURIs: http://a.example http://b.example\nSuites: bookworm x",
+            "Types: deb deb-src\n# x\nURIs: http://a.example http://b.example\nSuites: x bookworm",
             ["http://a.example", "http://b.example"],
         ),
         ("Types: deb\nURIs: http://a.example\nSuites: trixie", []),
