@@ -14,7 +14,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
-from grafana import PANELS, Target, expanded, targets
+from grafana import DASHBOARD, PANELS, Target, expanded, targets
 from policies import token
 from promql import Exported, NotExportedError, exported_in, labels_of
 from wicketgate.local.clerk_users import event_body, new_id, user_document
@@ -107,6 +107,12 @@ def test_a_panel_gets_what_it_asks_for(target: Target, exported: Exported) -> No
     labels = labels_of(expanded(target.expression), exported)
 
     assert set(re.findall(r"\{\{(\w+)\}\}", target.legend)) <= labels
+
+
+def test_a_mark_on_every_panel_gets_what_it_asks_for(exported: Exported) -> None:
+    (mark,) = DASHBOARD["annotations"]["list"]
+
+    labels_of(expanded(mark["expr"]), exported)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule["alert"])
