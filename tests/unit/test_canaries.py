@@ -4,6 +4,7 @@ Each is a word of its own, so that what is found tells where it came from.
 """
 
 import io
+import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,7 @@ from wicketgate.core.record import DecisionDetail, DecisionLog
 from wicketgate.core.replay_record import Sampling, sampling
 from wicketgate.core.request import HttpRequest
 from wicketgate.core.service_token import ServiceToken
+from wicketgate.core.status.denials import DenialLedger
 from wicketgate.gate import Gate, Recorder, Rulebook
 
 
@@ -300,6 +302,7 @@ class Outputs:
     answer: bytes
     log: bytes
     metrics: bytes
+    status: bytes
 
 
 async def outputs(each: Scenario, detail: DecisionDetail) -> Outputs:
@@ -311,11 +314,15 @@ async def outputs(each: Scenario, detail: DecisionDetail) -> Outputs:
         clock=lambda: NOW,
     )
     replays = sampling(1.0, lambda: 0.5) if detail is DecisionDetail.REPLAY else None
-    answer = gate(telemetry, detail=detail, policy=each.policy, replays=replays).check(each.raw)
+    denials = DenialLedger(lambda: NOW)
+    asked = gate(telemetry, detail=detail, policy=each.policy, replays=replays)
+    asked.denials = denials
+    answer = asked.check(each.raw)
     return Outputs(
         answer if isinstance(answer, bytes) else await answer,
         stream.getvalue().encode(),
         telemetry.exposition(),
+        json.dumps(denials.newest()).encode(),
     )
 
 
@@ -380,9 +387,21 @@ async def test_a_replay_has_the_secrets_that_it_needs_and_no_other(each: Scenari
 @each_scenario
 async def test_no_piece_of_a_credential_comes_out(each: Scenario, detail: DecisionDetail) -> None:
     out = await outputs(each, detail)
-    whole = out.answer + out.log + out.metrics
+    whole = out.answer + out.log + out.metrics + out.status
 
     assert [piece for piece in pieces_of_secrets() if piece in whole] == []
+
+
+@both
+@each_scenario
+async def test_the_status_page_names_the_user_who_was_denied_and_has_no_other_secret(
+    each: Scenario, detail: DecisionDetail
+) -> None:
+    out = await outputs(each, detail)
+    named = each.answered & NAMED if each.reason != "allowed" else set()
+
+    assert named == found_in(out.status)
+    assert (each.reason.encode() in out.status) is (each.reason != "allowed")
 
 
 def test_the_secrets_would_be_found() -> None:
