@@ -23,6 +23,7 @@ FLAGS: Final = (
 )
 _LISTENING: Final = re.compile(r"DevTools listening on (ws://\S+)")
 _SECONDS: Final = 15.0
+_START_SECONDS: Final = 30.0
 
 
 class Page:
@@ -33,10 +34,10 @@ class Page:
             requests that failed because nobody answered.
     """
 
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse, session: str) -> None:
+    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
         self.complaints: list[str] = []
         self._socket = socket
-        self._session = session
+        self._session = ""
         self._number = 0
         self._answers: dict[int, asyncio.Future[dict[str, Any]]] = {}
 
@@ -54,6 +55,19 @@ class Page:
         )
         return await asyncio.wait_for(answer, _SECONDS)
 
+    async def attach(self) -> None:
+        """Make the tab, and listen to what it says."""
+        context = await self.call("Target.createBrowserContext", disposeOnDetach=True)
+        made = await self.call(
+            "Target.createTarget", url="about:blank", browserContextId=context["browserContextId"]
+        )
+        attached = await self.call(
+            "Target.attachToTarget", targetId=made["targetId"], flatten=True
+        )
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Audits"):
+            await self.call(f"{domain}.enable")
+
     async def open(self, url: str) -> None:
         """Go there; it need not have loaded yet."""
         await self.call("Page.navigate", url=url)
@@ -66,7 +80,9 @@ class Page:
 
     async def until(self, expression: str) -> None:
         """Wait until a JavaScript expression is true; one that cannot be read is not yet."""
-        attempt = f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
+        attempt = (
+            f"(() => {{ try {{ return Boolean({expression}) }} catch {{ return false }} }})()"
+        )
         try:
             async with asyncio.timeout(_SECONDS):
                 while True:
@@ -101,8 +117,13 @@ class Page:
 
 
 @asynccontextmanager
-async def browsing(profile: Path, *, size: str = "1200,900") -> AsyncIterator[Page]:
-    """Open a tab for as long as the context lasts; `profile` is a directory of its own."""
+async def chromium(profile: Path, *, size: str = "1200,900") -> AsyncIterator[str]:
+    """Run a browser for as long as the context lasts; yields where it is driven from.
+
+    Args:
+        profile: A directory of its own.
+        size: Of its windows.
+    """
     assert CHROMIUM is not None, "look whether there is one before"
     process = await asyncio.create_subprocess_exec(
         *(CHROMIUM, *FLAGS, f"--user-data-dir={profile}", f"--window-size={size}"),
@@ -111,27 +132,12 @@ async def browsing(profile: Path, *, size: str = "1200,900") -> AsyncIterator[Pa
     )
     try:
         assert process.stderr is not None
-        endpoint = await asyncio.wait_for(_endpoint(process.stderr), _SECONDS)
+        endpoint = await asyncio.wait_for(_endpoint(process.stderr), _START_SECONDS)
         # What it goes on to say is of no interest, and must not fill the pipe.
         draining = asyncio.create_task(_drain(process.stderr))
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(endpoint, max_msg_size=64 * 1024 * 1024) as socket,
-        ):
-            page = Page(socket, "")
-            hearing = asyncio.create_task(_hear(socket, page))
-            made = await page.call("Target.createTarget", url="about:blank")
-            attached = await page.call(
-                "Target.attachToTarget", targetId=made["targetId"], flatten=True
-            )
-            page._session = attached["sessionId"]  # noqa: SLF001 - ours
-            for domain in ("Page", "Runtime", "Log", "Audits"):
-                await page.call(f"{domain}.enable")
-            yield page
-            await page.call("Page.close")
-            hearing.cancel()
+        yield endpoint
         draining.cancel()
-        await asyncio.gather(hearing, draining, return_exceptions=True)
+        await asyncio.gather(draining, return_exceptions=True)
     finally:
         with suppress(ProcessLookupError):
             process.terminate()
@@ -140,6 +146,24 @@ async def browsing(profile: Path, *, size: str = "1200,900") -> AsyncIterator[Pa
         except TimeoutError:
             process.kill()
             await process.wait()
+
+
+@asynccontextmanager
+async def tab(endpoint: str) -> AsyncIterator[Page]:
+    """Open a tab that shares nothing with others, for as long as the context lasts."""
+    async with (
+        aiohttp.ClientSession() as session,
+        session.ws_connect(endpoint, max_msg_size=64 * 1024 * 1024) as socket,
+    ):
+        page = Page(socket)
+        hearing = asyncio.create_task(_hear(socket, page))
+        await page.attach()
+        try:
+            yield page
+        finally:
+            await page.call("Page.close")
+            hearing.cancel()
+            await asyncio.gather(hearing, return_exceptions=True)
 
 
 async def _endpoint(stream: asyncio.StreamReader) -> str:

@@ -1,19 +1,25 @@
 """The status page in a real browser: what a person sees of it, and what it runs."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import grpc
 import pytest
+import pytest_asyncio
 
-from browser import CHROMIUM, Page, browsing
+from browser import CHROMIUM, Page, chromium, tab
 from conformance.table import World, bearer
 from gates import check_request
 from processes import check, environ, gate
 from wicketgate.local.ports import held_ports
 
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="there is no chromium, which is not among what make installs"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        CHROMIUM is None, reason="there is no chromium, which is not among what make installs"
+    ),
+    # A browser takes seconds to start, so they share one.
+    pytest.mark.asyncio(loop_scope="module"),
+]
 
 TOKEN = "a-status-token-of-more-than-32-characters"
 MARKUP = "/x/<img/src=x/onerror=document.title='owned'>"
@@ -29,13 +35,22 @@ IS_LIVE = "document.body.className === 'live'"
 SHOWN = "document.body.innerText"
 
 
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """A browser, by where it is driven from."""
+    async with chromium(tmp_path_factory.mktemp("profile")) as endpoint:
+        yield endpoint
+
+
 async def rows(page: Page, table: str) -> list[str]:
     """Return the text of each row of a table."""
     expression = f"[...document.querySelectorAll('#{table} tbody tr')].map((row) => row.innerText)"
     return list(await page.evaluate(expression))
 
 
-async def test_a_denial_appears_while_somebody_looks(world: World, tmp_path: Path) -> None:
+async def test_a_denial_appears_while_somebody_looks(
+    world: World, tmp_path: Path, browser: str
+) -> None:
     """
     From nothing decided to a row, without a reload, a complaint, or markup that is obeyed.
     """
@@ -44,7 +59,7 @@ async def test_a_denial_appears_while_somebody_looks(world: World, tmp_path: Pat
     async with (
         gate(environ(world, WICKETGATE_POLICY_FILE=str(policy))) as running,
         grpc.aio.insecure_channel(running.checks) as channel,
-        browsing(tmp_path / "profile") as page,
+        tab(browser) as page,
     ):
         await page.open(f"http://{running.admin}/")
         await page.until(f"{IS_LIVE} && {SHOWN}.includes('Nothing yet.')")
@@ -89,11 +104,11 @@ async def test_a_denial_appears_while_somebody_looks(world: World, tmp_path: Pat
 
 
 async def test_a_gate_that_is_gone_is_said_to_be_and_is_found_again(
-    world: World, tmp_path: Path
+    world: World, browser: str
 ) -> None:
     with held_ports(1) as (port,):
         variables = environ(world, WICKETGATE_ADMIN_ADDRESS=f"127.0.0.1:{port}")
-        async with browsing(tmp_path) as page:
+        async with tab(browser) as page:
             async with gate(variables):
                 await page.open(f"http://127.0.0.1:{port}/")
                 await page.until(IS_LIVE)
@@ -110,10 +125,10 @@ async def test_a_gate_that_is_gone_is_said_to_be_and_is_found_again(
     assert page.complaints == []
 
 
-async def test_a_token_is_asked_for_and_stays_in_the_tab(world: World, tmp_path: Path) -> None:
+async def test_a_token_is_asked_for_and_stays_in_the_tab(world: World, browser: str) -> None:
     async with (
         gate(environ(world, WICKETGATE_STATUS_TOKEN=TOKEN)) as running,
-        browsing(tmp_path) as page,
+        tab(browser) as page,
     ):
         await page.open(f"http://{running.admin}/")
         await page.until("!document.getElementById('entry').hidden")
