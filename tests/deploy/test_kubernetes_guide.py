@@ -216,7 +216,8 @@ def test_helm_is_told_files_that_are_there() -> None:
 
 def test_the_policies_are_all_explained() -> None:
     table = section("Kubernetes").split("### Who may reach what")[1].split("###")[0]
-    names = {each["metadata"]["name"] for each in of_kind(BUILDS["helm"](), "NetworkPolicy")}
+    made = BUILDS["kustomize every component"]()
+    names = {each["metadata"]["name"] for each in of_kind(made, "NetworkPolicy")}
 
     assert {name for name in names if f"`{name}`" not in table} == {"wicketgate-default-deny"}
 

@@ -149,11 +149,15 @@ def test_postgres_can_be_narrowed_to_its_addresses() -> None:
 
 
 def test_traces_go_to_the_collector_that_was_named() -> None:
-    collector = Pod("traces", {"c": "d"}, {"a": "b"})
-
-    assert passes("helm everything", "wicketgate-authz", collector, 4318)
-    assert not passes("helm everything", "wicketgate-webhooks", collector, 4318)
-    assert not passes("helm", "wicketgate-authz", collector, 4318)
+    by_helm = Pod("traces", {"c": "d"}, {"a": "b"})
+    by_kustomize = Pod("observability", {"app.kubernetes.io/name": "opentelemetry-collector"})
+    for build, collector, without in (
+        ("helm everything", by_helm, "helm"),
+        ("kustomize every component", by_kustomize, "kustomize plain"),
+    ):
+        assert passes(build, "wicketgate-authz", collector, 4318)
+        assert not passes(build, "wicketgate-webhooks", collector, 4318)
+        assert not passes(without, "wicketgate-authz", collector, 4318)
 
 
 @pytest.mark.parametrize("build", BUILDS)
