@@ -13,6 +13,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from database import Database, Server
+from exposition import documented, exported, open_labels
 from processes import Running, refusal, spawn, surroundings
 from webhooks import (
     INSTANCE,
@@ -102,6 +103,23 @@ async def until_ready(admin: aiohttp.ClientSession) -> None:
             return
         await asyncio.sleep(0.1)
     pytest.fail("the receiver did not become ready")
+
+
+# --- metrics -----------------------------------------------------------------
+
+
+async def test_the_table_lists_what_a_receiver_exports(database: Database) -> None:
+    async with receiver(environ(database)) as (_, sender, admin):
+        await until_ready(admin)
+        assert await deliver(sender, body_of("user.created", user()), "msg_1") == 204
+        async with admin.get("/metrics") as answer:
+            text = await answer.text()
+
+    shared = ("component_state", "log_lines_dropped", "build_info")
+    gate = documented("metric")
+    expected = {f"wicketgate_{name}": gate[f"wicketgate_{name}"] for name in shared}
+    assert exported(text) == documented("metric of the receiver") | expected
+    assert not list(open_labels(text, rules=frozenset()))
 
 
 # --- starting ----------------------------------------------------------------

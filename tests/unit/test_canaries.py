@@ -29,7 +29,9 @@ from gates import FakeKeys, FakeRecorder
 from tokens import NOW, judge, keys, stranger_key
 from tokens import clerk as clerk_instance
 from wicketgate.adapters.envoy import Responses
+from wicketgate.adapters.otlp import SpanEncoder
 from wicketgate.adapters.telemetry import Telemetry, make_log
+from wicketgate.adapters.traces import Traces
 from wicketgate.core.credential import CookieRules
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.keys import KeySet
@@ -131,6 +133,8 @@ def check_request(
         "x-a": canary("headervalue"),
         f"x-{canary('headername').lower()}": canary("namedvalue"),
         "x-request-id": f"{canary('requestid')} is not plain",
+        "traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        "tracestate": f"vendor={canary('tracestate')}",
         "proxy-authorization": canary("proxy"),
         "cookie": f"other={canary('cookie')}",
         **credential,
@@ -303,6 +307,7 @@ class Outputs:
     log: bytes
     metrics: bytes
     status: bytes
+    traces: bytes
 
 
 async def outputs(each: Scenario, detail: DecisionDetail) -> Outputs:
@@ -317,12 +322,25 @@ async def outputs(each: Scenario, detail: DecisionDetail) -> Outputs:
     denials = DenialLedger(lambda: NOW)
     asked = gate(telemetry, detail=detail, policy=each.policy, replays=replays)
     asked.denials = denials
+    sent: list[bytes] = []
+
+    async def send(body: bytes) -> None:
+        sent.append(body)
+
+    encode = SpanEncoder({"service.name": "edge"})
+    asked.traces = traces = Traces(
+        encode, send, log=telemetry.log, registry=telemetry.registry, pause_seconds=0
+    )
     answer = asked.check(each.raw)
+    whole = answer if isinstance(answer, bytes) else await answer
+    traces.start()
+    await traces.close()
     return Outputs(
-        answer if isinstance(answer, bytes) else await answer,
+        whole,
         stream.getvalue().encode(),
         telemetry.exposition(),
         json.dumps(denials.newest()).encode(),
+        b"".join(sent),
     )
 
 
@@ -357,6 +375,15 @@ async def test_no_secret_is_in_the_metrics(each: Scenario, detail: DecisionDetai
     assert found_in((await outputs(each, detail)).metrics) == set()
 
 
+@each_scenario
+async def test_a_trace_is_told_what_tracing_systems_keep_and_no_secret(each: Scenario) -> None:
+    traces = (await outputs(each, DecisionDetail.STANDARD)).traces
+
+    is_read = each.reason != "request_unreadable"
+    assert found_in(traces) == ({"tracestate"} if is_read else set())
+    assert (each.reason.encode() in traces) == is_read
+
+
 @both
 @each_scenario
 async def test_an_answer_has_the_secrets_that_it_is_made_of(
@@ -387,7 +414,7 @@ async def test_a_replay_has_the_secrets_that_it_needs_and_no_other(each: Scenari
 @each_scenario
 async def test_no_piece_of_a_credential_comes_out(each: Scenario, detail: DecisionDetail) -> None:
     out = await outputs(each, detail)
-    whole = out.answer + out.log + out.metrics + out.status
+    whole = out.answer + out.log + out.metrics + out.status + out.traces
 
     assert [piece for piece in pieces_of_secrets() if piece in whole] == []
 

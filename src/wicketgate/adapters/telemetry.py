@@ -18,6 +18,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     ProcessCollector,
+    disable_created_metrics,
     generate_latest,
 )
 from prometheus_client.core import (
@@ -83,6 +84,8 @@ class Instruments:
             log: For lines.
             transport: The implementation of gRPC; empty for a process without one.
         """
+        # Otherwise each counter has a series beside it that says since when; of the whole program.
+        disable_created_metrics()  # type: ignore[no-untyped-call] # the library's own omission
         self.log = log
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
