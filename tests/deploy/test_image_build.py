@@ -10,7 +10,7 @@ import pytest
 
 from compositions import DEPLOY, TOP, image_environment
 from image_check import contents
-from image_check.base import mirrors
+from image_check.base import mirrors, mounts_below
 from image_check.image import Broken, Image
 from processes import surroundings
 from wicketgate import __version__
@@ -149,6 +149,13 @@ def test_what_is_chosen_reaches_the_builder(tmp_path: Path) -> None:
 )
 def test_packages_come_from_where_apt_has_them(sources: str, found: list[str]) -> None:
     assert list(mirrors(sources, "bookworm")) == found
+
+
+def test_a_directory_with_a_mount_below_it_is_told_from_others() -> None:
+    mounts = "proc /proc proc rw 0 0\noverlay /srv/a/b overlay rw 0 0\nx /srv/ab x rw 0 0\n"
+
+    assert mounts_below(Path("/srv/a"), mounts) == ["/srv/a/b"]
+    assert mounts_below(Path("/srv/c"), mounts) == []
 
 
 # -- looking

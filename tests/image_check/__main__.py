@@ -14,9 +14,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
-from image_check.base import SPACE, Impossible, base_system, obstacles
+from image_check.base import Impossible, base_system, obstacles, workplace
 from image_check.builder import Builder
 from image_check.contents import CONTENTS
 from image_check.image import Broken
@@ -49,8 +48,8 @@ def main() -> int:
         say(f"skipped: {'; '.join(missing)}")
         return 0
     try:
-        with TemporaryDirectory(prefix="wicketgate-image-", dir=SPACE) as directory:
-            run(Path(directory), options.requirements, options.rootfs, say)
+        with workplace() as directory:
+            run(directory, options.requirements, options.rootfs, say)
     except Impossible as error:
         say(f"skipped: {error}")
         return 0

@@ -8,8 +8,11 @@ import os
 import platform
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Final
 
 PACKAGES: Final = "python3,python3-venv,python3-pip,ca-certificates"
@@ -34,6 +37,30 @@ def obstacles(*, needed_bytes: int) -> list[str]:
     if shutil.disk_usage(SPACE).free < needed_bytes:
         lacks.append(f"{SPACE} has less than {needed_bytes / 2**30:.0f} GiB free")
     return lacks
+
+
+@contextmanager
+def workplace() -> Iterator[Path]:
+    """Keep a directory for as long as the context is open, then remove it.
+
+    Not while anything is mounted below it: whoever removes a mounted directory removes what
+    is in it, which may be this machine's.
+    """
+    directory = Path(mkdtemp(prefix="wicketgate-image-", dir=SPACE))
+    try:
+        yield directory
+    finally:
+        mounted = mounts_below(directory, Path("/proc/self/mounts").read_text("utf-8"))
+        if mounted:
+            sys.stderr.write(f"image-check: still mounted, so {directory} stays: {mounted}\n")
+        else:
+            shutil.rmtree(directory)
+
+
+def mounts_below(directory: Path, mounts: str) -> list[str]:
+    """Return where something is mounted in `directory`, as ``/proc/self/mounts`` lists it."""
+    places = (line.split(" ")[1] for line in mounts.splitlines())
+    return [place for place in places if Path(place).is_relative_to(directory)]
 
 
 def base_system(directory: Path) -> Path:
