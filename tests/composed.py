@@ -32,8 +32,8 @@ from wicketgate.local.postgres_binaries import find_postgres
 from wicketgate.local.upstream import EchoUpstream
 
 TOOLS: Final = Path(sys.executable).parent
-HEALTHY_SECONDS: Final = 20.0
-ONCE_SECONDS: Final = 20.0
+HEALTHY_SECONDS: Final = 40.0
+ONCE_SECONDS: Final = 40.0
 PORTS: Final = 64
 """Four for each process of ours, whether it listens there or not, and those of Envoy."""
 

@@ -21,7 +21,11 @@ from wicketgate.local.clerk_users import event_body, user_document
 from wicketgate.local.client import Client, Reply, bearer
 from wicketgate.local.webhook_sender import Endpoint, Message, WebhookSender, open_session
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.envoy]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.envoy,
+    pytest.mark.timeout(150),  # the first waits for everything to start, one after the other
+]
 
 
 @pytest.fixture(scope="module")
