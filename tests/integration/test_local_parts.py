@@ -26,7 +26,7 @@ from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import NO_ANSWER, Client, Reply, bearer
 from wicketgate.local.envoy_config import EnvoyOptions
 from wicketgate.local.policy_file import shipped_policy
-from wicketgate.local.ports import LOOPBACK, held_ports
+from wicketgate.local.ports import LOOPBACK, held_port, held_ports
 from wicketgate.local.stack import ORIGIN, LocalStack
 from wicketgate.local.table import Observed, Outcome, Table
 from wicketgate.local.tour import run_tour
@@ -67,6 +67,37 @@ def test_a_held_port_is_nobody_else_s_until_it_is_given_back() -> None:
         listen(port, as_servers_do=False)
 
     listen(port, as_servers_do=False).close()
+
+
+def test_a_port_that_is_wanted_is_held_if_it_is_free() -> None:
+    with held_ports(1) as (free,):
+        pass
+
+    with held_port(free) as port:
+        assert port == free
+        with listen(port), socket.create_connection((LOOPBACK, port)):
+            pass
+
+
+def test_a_port_that_somebody_listens_on_is_not_held() -> None:
+    with held_ports(1) as (taken,), listen(taken), held_port(taken) as port:
+        assert port not in {taken, 0}
+        listen(port).close()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere ports cannot be held")
+def test_a_port_is_held_for_one_only() -> None:
+    with held_ports(1) as (free,):
+        pass
+
+    with held_port(free) as first, held_port(free) as second:
+        assert first == free
+        assert second != free
+
+
+def test_where_no_port_is_wanted_any_is_held() -> None:
+    with held_port(0) as port:
+        assert port > 0
 
 
 # -- the upstream

@@ -8,12 +8,13 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 from wicketgate.local.clerk_instance import USER
 from wicketgate.local.policy_file import shipped_policy
+from wicketgate.local.ports import LOOPBACK
 from wicketgate.local.runtime_file import announced
-from wicketgate.local.stack import LocalStack
+from wicketgate.local.stack import GATE_ADMIN, LocalStack
 from wicketgate.local.table import Table
 from wicketgate.local.tour import run_tour
 from wicketgate.settings import Transport
@@ -52,6 +53,7 @@ Somebody signs up, in another terminal, and is in Postgres then:
 
 Ctrl-C stops everything.
 """
+_STATUS: Final = "the status page: {page} while `{command}` runs"
 
 
 async def run_local(*, tour: bool, transport: Transport, envoy: str | None) -> int:
@@ -83,16 +85,29 @@ async def run_local(*, tour: bool, transport: Transport, envoy: str | None) -> i
                 usual_ports=True,
                 report=_report,
             ) as stack:
-                if tour:
-                    print()
-                    return 0 if await run_tour(stack, Table(sys.stdout, os.environ)) else 1
-                await _keep_running(stack)
+                if not tour:
+                    await _keep_running(stack)
+                _report(f"while this runs, see it decide: {_pages(stack)}\n")
+                is_well = await run_tour(stack, Table(sys.stdout, os.environ))
         except asyncio.CancelledError:
             return INTERRUPTED if tour else 0
-    return 0
+    _report(_STATUS.format(page=f"http://{LOOPBACK}:{GATE_ADMIN}/", command=_command()))
+    return 0 if is_well else 1
 
 
-async def _keep_running(stack: LocalStack) -> None:
+def _pages(stack: LocalStack) -> str:
+    """Return where the status pages are."""
+    pages = [stack.gate_admin, *([stack.webhooks.admin] if stack.webhooks else [])]
+    return " and ".join(f"{page}/" for page in pages)
+
+
+def _command() -> str:
+    """Return how to start this program again, as it was typed."""
+    typed = Path(sys.argv[0])
+    return f"{typed if typed.name == 'wicketgate' else 'wicketgate'} local"
+
+
+async def _keep_running(stack: LocalStack) -> NoReturn:
     with ExitStack() as context:
         if stack.webhooks is not None:
             context.enter_context(announced(stack.webhooks.endpoints[0], os.environ))

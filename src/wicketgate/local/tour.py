@@ -25,6 +25,7 @@ from wicketgate.local.tour_rows import (
     SPOOFS,
     TOKENS,
 )
+from wicketgate.local.tour_status import gate_row
 from wicketgate.local.tour_webhooks import run_webhook_tour
 from wicketgate.local.upstream import Seen
 
@@ -42,6 +43,7 @@ async def run_tour(stack: LocalStack, table: Table) -> bool:
         guide = Guide(stack, client)
         for row in (*TOKENS, *SPOOFS, *ROUTES):
             table.show(await guide.try_row(row))
+        table.show(await gate_row(stack, client))
         await asyncio.sleep(_SETTLE_SECONDS)
         table.show(await guide.try_rotation())
         if stack.webhooks is not None:

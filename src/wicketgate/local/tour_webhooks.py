@@ -23,6 +23,7 @@ from wicketgate.local.clerk_users import (
 )
 from wicketgate.local.client import Reply
 from wicketgate.local.table import WEBHOOK_HEADS, Kept, Outcome, Table
+from wicketgate.local.tour_status import receiver_row
 from wicketgate.local.webhook_sender import Endpoint, Message, WebhookSender, open_session
 from wicketgate.local.webhook_stack import WebhookStack, new_secret
 
@@ -75,6 +76,7 @@ async def run_webhook_tour(
         await guide.sign_up()
         await guide.disorder()
         await guide.strangers()
+        table.show(await receiver_row(stack.admin, "outside_tolerance"))
         if stack.database is not None:
             await guide.outage(stack)
         await guide.lost()

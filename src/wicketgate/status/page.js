@@ -261,7 +261,8 @@ function showReasons(reasons) {
       bar.value = each.total;
       bar.setAttribute("aria-hidden", "true");
       const name = [element("span", "code word", each.reason), bar];
-      if (each.advice) name.push(element("span", "small", each.advice));
+      const words = sections.words?.[each.reason];
+      if (words) name.push(element("span", "small", words.advice));
       return row([[name], [rate(each.per_second), "number"], [grouped(each.total), "number"]]);
     }),
   );

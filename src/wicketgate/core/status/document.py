@@ -8,9 +8,9 @@ another since. Two of them grow: of ``events`` and ``history`` a reader that tel
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
-from wicketgate.core.reason import ANSWERS, Reason
+from wicketgate.core.reason import ANSWERS
 from wicketgate.core.record import ALLOW, DENY
 from wicketgate.core.status.advice import ADVICE
 from wicketgate.core.status.denials import DenialLedger
@@ -22,6 +22,7 @@ from wicketgate.core.tally import OTHER
 FORMAT: Final = 1
 """Raised when a member changes its meaning or goes; new ones may come without."""
 Document = Mapping[str, object]
+Word = TypeVar("Word", bound=str)
 
 _encode: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
@@ -199,16 +200,18 @@ def authz_document(
             "connections": facts.connections,
         },
         "reasons": [
-            {
-                "reason": reason,
+            {"reason": reason, "total": number, "per_second": rates.words.get(reason, 0.0)}
+            for reason, number in _greatest_first(denials.reasons)
+        ],
+        # Apart from the numbers, which are others every second.
+        "words": {
+            reason: {
                 "status": ANSWERS[reason].status,
                 "title": ANSWERS[reason].title,
                 "advice": ADVICE[reason],
-                "total": number,
-                "per_second": rates.words.get(reason, 0.0),
             }
-            for reason, number in _greatest_first(denials.reasons)
-        ],
+            for reason in sorted(denials.reasons)
+        },
         "events": {"total": denials.total, "newest": denials.newest(after.events)},
         "history": facts.history.series(after.samples),
         "keys": _keys(facts.keys),
@@ -240,7 +243,7 @@ def webhooks_document(
         "outcomes": receipts.outcomes(),
         "reasons": [
             {"reason": word, "total": number, "per_second": rates.words.get(word, 0.0)}
-            for word, number in sorted(receipts.words.items(), key=lambda each: -each[1])
+            for word, number in _greatest_first(receipts.words)
         ],
         "events": {"total": receipts.troubles, "newest": receipts.newest(after.events)},
         "history": facts.history.series(after.samples),
@@ -295,7 +298,7 @@ def _rates(rates: Rates, good: str, bad: str) -> Mapping[str, object]:
     }
 
 
-def _greatest_first(numbers: Mapping[Reason, int]) -> list[tuple[Reason, int]]:
+def _greatest_first(numbers: Mapping[Word, int]) -> list[tuple[Word, int]]:
     return sorted(numbers.items(), key=lambda each: (-each[1], each[0]))
 
 

@@ -11,6 +11,7 @@ from tokens import USER_RULE
 from wicketgate.core.delivery import Outcome
 from wicketgate.core.reason import Reason
 from wicketgate.core.receipt import Failure, Receipt
+from wicketgate.core.status.advice import ADVICE
 from wicketgate.core.status.denials import DenialLedger
 from wicketgate.core.status.document import (
     AuthzFacts,
@@ -129,6 +130,7 @@ def test_a_gate_that_has_decided_nothing_has_a_document() -> None:
             "connections": None,
         },
         "reasons": [],
+        "words": {},
         "events": {"total": 0, "newest": []},
         "history": {"first": 1, "good": [], "bad": [], "p99_ms": []},
         "keys": {
@@ -183,15 +185,16 @@ def test_what_is_decided_is_told_in_numbers_and_rates() -> None:
         "cache_hits": 9,
         "connections": 4,
     }
-    assert [
-        (each["reason"], each["total"], each["per_second"]) for each in document["reasons"]
-    ] == [
-        ("token_expired", 2, 2.0),
-        ("no_credential", 1, 0.0),
+    assert document["reasons"] == [
+        {"reason": "token_expired", "total": 2, "per_second": 2.0},
+        {"reason": "no_credential", "total": 1, "per_second": 0.0},
     ]
-    assert document["reasons"][1]["title"] == "A bearer token is required."
-    assert document["reasons"][1]["status"] == 401
-    assert document["reasons"][1]["advice"]
+    assert document["words"]["no_credential"] == {
+        "status": 401,
+        "title": "A bearer token is required.",
+        "advice": ADVICE[Reason.NO_CREDENTIAL],
+    }
+    assert len(document["words"]) == 2
 
 
 def test_whoever_has_read_some_gets_the_rest() -> None:
