@@ -193,11 +193,25 @@ def test_both_gateways_treat_clients_alike() -> None:
     assert edge == internal
 
 
-def test_what_is_stripped_is_what_envoy_yaml_strips() -> None:
+def filter_of_ours(name: str) -> Document:
+    """Return the configuration of a filter of ``envoy.yaml``."""
     document = yaml.safe_load((DEPLOY.parent / "envoy.yaml").read_text("utf-8"))
     (manager, _) = document["static_resources"]["listeners"]
     filters = manager["filter_chains"][0]["filters"][0]["typed_config"]["http_filters"]
-    mutations = filters[0]["typed_config"]["mutations"]["request_mutations"]
+    (found,) = [each["typed_config"] for each in filters if each["name"] == name]
+    return dict(found)
+
+
+@pytest.mark.parametrize("name", ["wicketgate", "wicketgate-internal"])
+def test_what_is_shown_to_the_gate_is_what_envoy_yaml_shows(name: str) -> None:
+    allowed = filter_of_ours("envoy.filters.http.ext_authz")["allowed_headers"]["patterns"]
+
+    shown = one("SecurityPolicy", name)["spec"]["extAuth"]["headersToExtAuth"]
+    assert shown == [each["exact"] for each in allowed]
+
+
+def test_what_is_stripped_is_what_envoy_yaml_strips() -> None:
+    mutations = filter_of_ours("strip_identity")["mutations"]["request_mutations"]
     early = one("ClientTrafficPolicy", "wicketgate-edge")["spec"]["headers"]["earlyRequestHeaders"]
 
     patterns = [
