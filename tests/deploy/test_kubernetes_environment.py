@@ -14,10 +14,12 @@ from deploy_manifests import (
     BASE,
     BUILDS,
     CHART,
+    KUBERNETES,
     PUBLISHABLE_KEY,
     TOP,
     Object,
     environment,
+    kustomize,
     named,
     workload,
     workloads,
@@ -117,6 +119,16 @@ def test_the_base_itself_is_refused_until_it_says_whose_users_count(tmp_path: Pa
 
     (mistake,) = refused.value.mistakes
     assert mistake.startswith("CLERK_PUBLISHABLE_KEY does not decode")
+
+
+@pytest.mark.parametrize(
+    "folder", [BASE, *sorted((KUBERNETES / "overlays").iterdir())], ids=lambda folder: folder.name
+)
+def test_no_folder_says_so_by_itself(folder: Path) -> None:
+    """The twin of the refusal above: all begin with the key that is refused."""
+    settings = named(kustomize(folder), "ConfigMap", "wicketgate-settings")
+
+    assert settings["data"]["CLERK_PUBLISHABLE_KEY"] == "pk_test_replace-me"
 
 
 def test_a_secret_that_is_missing_is_noticed(tmp_path: Path) -> None:

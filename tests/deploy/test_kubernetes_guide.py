@@ -22,6 +22,7 @@ from deploy_manifests import (
     CHART,
     TOP,
     Object,
+    built_as_it_is,
     helm,
     key_of,
     kustomize,
@@ -175,6 +176,36 @@ def test_no_secret_value_is_on_a_command_line() -> None:
     """Every process of the machine sees those, and the shell remembers them."""
     assert [line for line in COMMANDS if "--from-literal" in line] == []
     assert [line for line in COMMANDS if re.search(r"whsec_|sk_live|sk_test", line)] == []
+
+
+COMMENTED: Final = re.compile(r"^  # (- name: wicketgate-policy$)|^  #   ", re.MULTILINE)
+
+
+def test_a_policy_of_one_s_own_takes_the_place_of_the_base_s(walked: Path, tmp_path: Path) -> None:
+    """By taking away the `#` of four lines; its name stays, so that the gates follow it."""
+    copytree(walked / "deploy", tmp_path / "deploy")
+    overlay = tmp_path / MINE / "kustomization.yaml"
+    text = overlay.read_text()
+    overlay.write_text(COMMENTED.sub(lambda found: f"  {found[1]}" if found[1] else "    ", text))
+    (overlay.parent / "policy.yaml").write_text("version: 1\nrules: []\n")
+
+    maps = of_kind(built_as_it_is(tmp_path / MINE), "ConfigMap")
+
+    assert len(COMMENTED.findall(text)) == 4
+    assert {each["metadata"]["name"]: each["data"] for each in maps}["wicketgate-policy"] == {
+        "policy.yaml": "version: 1\nrules: []\n"
+    }
+
+
+def test_a_change_of_settings_rolls_the_pods_and_one_of_the_policy_does_not(walked: Path) -> None:
+    """Only the first has a name that depends on what it holds, and pods name it."""
+    objects = built_as_it_is(walked / MINE)
+    names = {each["metadata"]["name"] for each in of_kind(objects, "ConfigMap")}
+    (settings,) = names - {"wicketgate-policy"}
+
+    assert re.fullmatch(r"wicketgate-settings-[a-z0-9]{10}", settings)
+    for each in workloads(objects):
+        assert each.container["envFrom"] == [{"configMapRef": {"name": settings}}], each.name
 
 
 def patches() -> list[Any]:

@@ -161,6 +161,18 @@ def test_traces_go_to_the_collector_that_was_named() -> None:
 
 
 @pytest.mark.parametrize("build", BUILDS)
+def test_a_pod_of_ours_that_nobody_thought_of_gets_nothing_but_names(build: str) -> None:
+    """What is let through is let through by name; the rest is denied in both directions."""
+    stray = Pod(NAMESPACE, {"app.kubernetes.io/part-of": "wicketgate"})
+
+    assert passes(build, stray, DNS, 53)
+    for port in (443, 5432):
+        assert not passes(build, stray, CLERK, port)
+    for source in (ENVOY, PROMETHEUS, SHOP):
+        assert not passes(build, source, stray, 9191)
+
+
+@pytest.mark.parametrize("build", BUILDS)
 def test_pods_of_others_are_left_alone(build: str) -> None:
     """Whoever shares the namespace goes on as before."""
     for each in of_kind(BUILDS[build](), "NetworkPolicy"):
