@@ -62,13 +62,13 @@ demo: $(STAMP) ## Show the whole system at work: real Envoy, real tokens, a scri
 test: $(STAMP) ## Run every test; every branch of the core must be covered
 	@$(MAKE) -j 2 test-core test-others
 
-test-core: $(STAMP)
+test-core: $(STAMP) ## ... those of the core alone, with coverage
 	@$(BIN)/coverage erase
 	@nice -n 5 $(BIN)/coverage run --source=src/wicketgate/core -m pytest $(OF_THE_CORE) >.test-core.log 2>&1; \
 	status=$$?; cat .test-core.log; exit $$status
 	@$(BIN)/coverage report --fail-under=100
 
-test-others: $(STAMP)
+test-others: $(STAMP) ## ... and all but those of the core
 	@$(PYTEST) $(OF_THE_CORE:%=--ignore=%) tests/unit tests/contract tests/deploy tests/integration
 
 test-examples: $(STAMP) $(EXAMPLES)/.stamp ## Run examples/ through Envoy, on frameworks in a .venv-examples of their own
