@@ -2,8 +2,9 @@
 
 Written after its sources (Istio 1.32, ``pilot/pkg/networking/core`` and ``pilot/pkg/security``):
 which filters stand where, what a provider becomes, what a CUSTOM policy selects, and how an
-EnvoyFilter is applied. Of these languages only the words are understood that the manifests of
-``deploy/istio`` use; any other is a `KeyError`.
+EnvoyFilter is applied. A test compares it with what istiod's own code wrote
+(``translated/istio.json``). Of these languages only the words are understood that the manifests
+of ``deploy/istio`` use; any other is a `KeyError`.
 """
 
 import copy
@@ -19,6 +20,7 @@ _MANAGER: Final = "envoy.filters.network.http_connection_manager"
 _NORMALIZATION: Final[Mapping[str, Document]] = {
     "MERGE_SLASHES": {"normalizePath": True, "mergeSlashes": True},
 }
+_STATUS: Final = {"503": "ServiceUnavailable"}
 
 
 def manager(mesh: Document, policy: Document, routes: Sequence[Document]) -> Document:
@@ -143,7 +145,7 @@ def _ext_authz(provider: Document) -> Document:
     config = {
         "transportApiVersion": "V3",
         "failureModeAllow": grpc.pop("failOpen"),
-        "statusOnError": {"code": int(grpc.pop("statusOnError"))},
+        "statusOnError": {"code": _STATUS[grpc.pop("statusOnError")]},
         "grpcService": {
             "envoyGrpc": {"clusterName": AUTHZ, "authority": service},
             "timeout": grpc.pop("timeout"),
@@ -171,7 +173,10 @@ def _shadow_rules(policy: Document) -> Document:
         if rule.keys() == {"to"}
     }
     assert len(policies) == len(spec["rules"])
-    return {"shadowRules": {"policies": policies}, "shadowRulesStatPrefix": "istio_ext_authz_"}
+    return {
+        "shadowRules": {"action": "DENY", "policies": policies},
+        "shadowRulesStatPrefix": "istio_ext_authz_",
+    }
 
 
 def _permission(operation: Document) -> Document:
@@ -226,4 +231,6 @@ def _cors(cors: Document) -> Document:
         "allowHeaders": ",".join(cors["allowHeaders"]),
         "exposeHeaders": ",".join(cors["exposeHeaders"]),
         "maxAge": str(cors["maxAge"]),
+        "filterEnabled": {"defaultValue": {"numerator": 100}},
+        "forwardNotMatchingPreflights": False,
     }

@@ -2,9 +2,11 @@
 
 import copy
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from unittest.mock import ANY
 
 import kubernetes_validate  # type: ignore[import-untyped] # no stubs here
 import pytest
@@ -29,6 +31,9 @@ OPTIONAL: Final = ["services.yaml", "identity.yaml"]
 OBJECTS: Final = documents_of(*(HERE / name for name in (*APPLIED, *OPTIONAL)))
 OURS: Final = [each for each in OBJECTS if each["kind"] in kinds()]
 OTHERS: Final = [each for each in OBJECTS if each["kind"] not in kinds()]
+RECORDED: Final[dict[str, Any]] = json.loads(
+    (Path(__file__).parent / "translated" / "istio.json").read_text("utf-8")
+)
 GATEWAY: Final = "cluster.local/ns/istio-ingress/sa/edge-istio"
 
 Document = dict[str, Any]
@@ -209,6 +214,22 @@ def test_the_provider_is_the_one_that_policies_name() -> None:
         assert spec["action"] == "CUSTOM"
 
 
+@pytest.mark.parametrize("name", ["wicketgate", "wicketgate-services"])
+def test_a_policy_that_asks_selects_by_what_istiod_takes_there(name: str) -> None:
+    """
+    Definitions allow more: who calls (``from``) and claims (``when``) istiod refuses with CUSTOM.
+    """
+    rules = one("AuthorizationPolicy", name)["spec"]["rules"]
+
+    assert all(each.keys() <= {"to"} for each in rules)
+
+
+def test_at_a_service_everything_is_judged_that_arrives_at_its_port() -> None:
+    (rule,) = one("AuthorizationPolicy", "wicketgate-services")["spec"]["rules"]
+
+    assert rule == {"to": [{"operation": {"ports": ["8080"]}}]}
+
+
 def test_the_provider_is_the_host_of_the_destination_rule() -> None:
     (provider,) = mesh_config()["extensionProviders"]
     rule = one("DestinationRule", "wicketgate-authz")
@@ -232,7 +253,7 @@ def test_principals_are_of_the_gateway_that_there_is() -> None:
     text = "".join((HERE / name).read_text("utf-8") for name in (*APPLIED, *OPTIONAL))
 
     assert f"cluster.local/ns/{gateway['namespace']}/sa/{gateway['name']}-istio" == GATEWAY
-    assert text.count(GATEWAY) >= 4
+    assert text.count(GATEWAY) >= 3
     assert text.count("/sa/edge-istio") == text.count(GATEWAY)
 
 
@@ -245,6 +266,8 @@ def test_every_spelling_of_an_identity_is_refused_inside() -> None:
     for each in rules:
         assert each["from"] == [{"source": {"notPrincipals": [GATEWAY]}}]
         assert each["when"][0]["values"] == ["*"]
+        # On ports that are not HTTP's, Istio would refuse everybody else altogether.
+        assert each["to"] == [{"operation": {"ports": ["8080"]}}]
 
 
 def test_what_is_left_out_has_a_host_and_a_path_of_its_own() -> None:
@@ -274,6 +297,80 @@ def test_strip_comes_before_cors_and_cors_before_the_gate() -> None:
     assert names == [
         *("strip_identity", "cors", "rbac", "ext_authz", "grpc_stats", "fault", "router"),
     ]
+
+
+# ------------------------------------------------------------------- what istiod's own code wrote
+
+
+def plain(value: object) -> object:
+    """Return a value of ProtoJSON as others write the same: durations, numbers, what is unset."""
+    if isinstance(value, dict):
+        return {key: plain(each) for key, each in value.items() if each is not False}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?s?", value):
+        return float(value.removesuffix("s"))
+    return float(value) if type(value) is int else value
+
+
+def filters_in(manager: Document) -> dict[str, object]:
+    return {each["name"]: plain(each["typedConfig"]) for each in manager["httpFilters"]}
+
+
+def test_patches_are_applied_as_istiod_applies_them() -> None:
+    """
+    In the same order, too.
+    """
+    made = patched(RECORDED["before"], RECORDED["from"]["envoyFilter"])
+
+    assert [*filters_in(made)] == [*filters_in(RECORDED["after"])]
+    assert plain(made) == plain(RECORDED["after"])
+
+
+def test_what_istiod_is_taken_to_write_is_what_it_writes() -> None:
+    """
+    But for what is Istio's own, which no Envoy but Istio's has: names that begin with istio.
+    """
+    origin = RECORDED["from"]
+    made = manager(origin["meshConfig"], origin["policy"], origin["routes"])
+    before = RECORDED["before"]
+
+    written = {
+        name: each for name, each in filters_in(before).items() if not name.startswith("istio.")
+    }
+    assert [*filters_in(made)] == [*written]
+    assert {**filters_in(made)} == {**written, f"{FILTERS}grpc_stats": ANY}
+    for key in ("normalizePath", "mergeSlashes", "useRemoteAddress", "upgradeConfigs"):
+        assert made[key] == before[key]
+
+
+def test_routes_are_as_istiod_writes_them() -> None:
+    origin = RECORDED["from"]
+    made = manager(origin["meshConfig"], origin["policy"], origin["routes"])
+    hosts = {each["name"]: each for each in made["routeConfig"]["virtualHosts"]}
+    written = {
+        each["name"]: each for config in RECORDED["routes"] for each in config["virtualHosts"]
+    }
+
+    assert hosts.keys() == written.keys()
+    for name, host in hosts.items():
+        (route,), (other,) = host["routes"], written[name]["routes"]
+        assert host["domains"] == written[name]["domains"]
+        assert route["match"].items() <= other["match"].items()
+        assert plain(route["typedPerFilterConfig"]) == plain(other.get("typedPerFilterConfig", {}))
+
+
+def test_the_gate_s_cluster_is_http2_and_never_in_the_clear() -> None:
+    cluster = RECORDED["cluster"]
+    options = cluster["typedExtensionProtocolOptions"]
+
+    (protocol,) = options.values()
+    assert "http2ProtocolOptions" in protocol["explicitHttpConfig"]
+    assert cluster["transportSocket"]["name"] == "envoy.transport_sockets.tls"
+    assert "transportSocketMatches" not in cluster
+
+
+# ---------------------------------------------------------------------------- beside envoy.yaml
 
 
 def ours() -> dict[str, Document]:
