@@ -1,11 +1,13 @@
 """What deploy/ makes of Kubernetes objects is valid, hardened, and consistent in itself."""
 
 import json
+import re
 from functools import cache
-from importlib.resources import files
+from importlib import resources
 from typing import Any, Final
 
 import pytest
+import yaml
 from jsonschema import (  # type: ignore[import-untyped] # has no types
     Draft202012Validator,
     ValidationError,
@@ -14,6 +16,7 @@ from referencing import Registry, Resource
 
 from deploy_manifests import (
     BUILDS,
+    KUBERNETES,
     NAMESPACE,
     Object,
     Workload,
@@ -76,7 +79,11 @@ def definitions(version: str) -> Registry[Any]:
 
 
 def schema(name: str, version: str) -> Any:  # noqa: ANN401 - a schema is any JSON
-    folder = files("kubernetes_validate") / "kubernetes-json-schema" / f"v{version}.0-local-strict"
+    folder = (
+        resources.files("kubernetes_validate")
+        / "kubernetes-json-schema"
+        / f"v{version}.0-local-strict"
+    )
     return json.loads((folder / f"{name}.json").read_text("utf-8"))
 
 
@@ -479,3 +486,18 @@ def test_jobs_end_and_do_not_pile_up(build: str) -> None:
         assert spec["startingDeadlineSeconds"] > 0
         assert spec["jobTemplate"]["spec"]["activeDeadlineSeconds"] < 86_400
         assert spec["successfulJobsHistoryLimit"] + spec["failedJobsHistoryLimit"] <= 5
+
+
+def test_a_patch_that_deletes_is_about_one_object() -> None:
+    """With several in one file the Kustomize of kubectl 1.32 panics; today's does not."""
+    inline = [
+        patch["patch"]
+        for folder in (KUBERNETES / "components").iterdir()
+        for patch in yaml.safe_load((folder / "kustomization.yaml").read_text()).get("patches", [])
+        if "patch" in patch
+    ]
+    files = [path.read_text() for path in (KUBERNETES / "components").rglob("*.yaml")]
+    deleting = [text for text in (*inline, *files) if re.search(r"^\$patch: delete", text, re.M)]
+
+    assert deleting
+    assert [text for text in deleting if len(list(yaml.safe_load_all(text))) > 1] == []
