@@ -106,7 +106,8 @@ class _Page:
         refused = self._access.to_data(_asked(request))
         if refused is not None:
             return _refusal(refused)
-        response = web.StreamResponse(headers=HEADERS)
+        # nginx would keep messages back until it has a buffer full of them.
+        response = web.StreamResponse(headers={**HEADERS, "x-accel-buffering": "no"})
         response.content_type = "text/event-stream"
         response.charset = "utf-8"
         if request.method == hdrs.METH_HEAD:
