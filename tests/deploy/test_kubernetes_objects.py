@@ -497,7 +497,9 @@ def test_a_patch_that_deletes_is_about_one_object() -> None:
         if "patch" in patch
     ]
     files = [path.read_text() for path in (KUBERNETES / "components").rglob("*.yaml")]
-    deleting = [text for text in (*inline, *files) if re.search(r"^\$patch: delete", text, re.M)]
+    deleting = [
+        text for text in (*inline, *files) if re.search(r"^\$patch: delete", text, re.MULTILINE)
+    ]
 
     assert deleting
     assert [text for text in deleting if len(list(yaml.safe_load_all(text))) > 1] == []
