@@ -416,9 +416,9 @@ function showRevocationsAndConnections() {
       ["started", time(process.started_at)],
       ...Object.entries(process.facts),
       ...(decisions.connections === null ? [] : [["connections", grouped(decisions.connections)]]),
-      ["tokens known already", grouped(decisions.cache_hits)],
+      ["known tokens", grouped(decisions.cache_hits)],
     ]);
-    const words = { user: "users", service: "services", anonymous: "anybody, on open routes", none: "not known who" };
+    const words = { user: "users", service: "services", anonymous: "anyone, where open", none: "not known who" };
     const principals = Object.entries(decisions.principals).sort(([, one], [, other]) => other - one);
     show("principals-section", principals.length > 0);
     list("principals", principals.map(([name, number]) => [words[name] ?? name, grouped(number)]));
