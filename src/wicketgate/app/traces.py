@@ -53,7 +53,10 @@ async def follow_traces(
         return
     otlp = _opentelemetry()
     async with aiohttp.ClientSession(
-        cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
+        # An idle connection may be closed by the other end just when it is needed.
+        connector=aiohttp.TCPConnector(force_close=True),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        trust_env=False,
     ) as session:
         sender = otlp.OtlpSender(settings.endpoint, session, settings.headers)
         traces = Traces(
