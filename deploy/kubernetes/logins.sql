@@ -26,11 +26,12 @@ BEGIN
     END LOOP;
 END $$;
 
+-- The administrator of a managed Postgres is no superuser: the next script alters what is the role's.
+-- Before what follows, which otherwise warns that the administrator is no member of it.
+GRANT wicketgate_migrator TO CURRENT_USER;
+
 -- What it makes belongs to the role, and not to the login.
 ALTER ROLE wicketgate_migrator_login SET role = wicketgate_migrator;
-
--- The administrator of a managed Postgres is no superuser: the next script alters what is the role's.
-GRANT wicketgate_migrator TO CURRENT_USER;
 
 -- Made here, so that nobody needs the right to make schemas.
 CREATE SCHEMA IF NOT EXISTS wicketgate AUTHORIZATION wicketgate_migrator;

@@ -1,19 +1,20 @@
 """The logins that deploy/kubernetes/logins.sql makes can do their work, and nothing before."""
 
 import asyncio
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from uuid import uuid4
 
 import psycopg
 import pytest
 from psycopg import errors, sql
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from database import Database, Server, running_server
 from deploy_manifests import KUBERNETES
 from wicketgate.adapters.migrations import migrate, pending
 from wicketgate.adapters.postgres import open_store
+from wicketgate.cli import main
 from wicketgate.sql import roles_script
 
 PROCESSES = ("migrator", "webhooks", "sync", "gate")
@@ -24,16 +25,20 @@ class Prepared:
     """A database in which an administrator, who is no superuser, has run the script twice."""
 
     admin: Database
+    remarks: Sequence[str] = field(default_factory=list)
 
     def login(self, process: str) -> Database:
         """Return the database for a process' login."""
         url = make_conninfo(self.admin.url, user=f"wicketgate_{process}_login", password="example")
         return Database(url)
 
-    def run(self, script: str) -> None:
-        """Run a script as the administrator."""
+    def run(self, script: str) -> list[str]:
+        """Run a script as the administrator, and return what Postgres remarked."""
+        remarks: list[str] = []
         with psycopg.connect(self.admin.url, autocommit=True) as connection:
+            connection.add_notice_handler(lambda each: remarks.append(str(each.message_primary)))
             connection.execute(script.encode())
+        return remarks
 
 
 @pytest.fixture(scope="module")
@@ -56,8 +61,9 @@ def prepared(server: Server) -> Iterator[Prepared]:
     admin = Database(make_conninfo(server.url, dbname=name, user=boss, password="example"))
     found = Prepared(admin)
     try:
-        for _ in range(2):
-            found.run((KUBERNETES / "logins.sql").read_text())
+        remarks = found.run((KUBERNETES / "logins.sql").read_text())
+        found.run((KUBERNETES / "logins.sql").read_text())
+        found = replace(found, remarks=remarks)
         for process in PROCESSES:
             login = sql.Identifier(f"wicketgate_{process}_login")
             admin.rows(sql.SQL("ALTER ROLE {} PASSWORD 'example'").format(login).as_string())
@@ -104,3 +110,27 @@ def test_rights_come_with_the_script_of_roles_and_not_before(prepared: Prepared)
 def test_no_login_may_make_a_schema(prepared: Prepared, process: str) -> None:
     with pytest.raises(errors.InsufficientPrivilege):
         prepared.login(process).rows("CREATE SCHEMA mine")
+
+
+def test_whoever_runs_the_script_is_not_told_what_they_would_have_to_ask_about(
+    prepared: Prepared,
+) -> None:
+    """psql prints every notice, and the first run has none."""
+    assert prepared.remarks == []
+
+
+def test_somebody_can_be_locked_out_from_within_a_receiver(
+    prepared: Prepared, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As docs/deploy.md has it: with the login of the webhooks, and no role of an operator."""
+    asyncio.run(migrate(prepared.login("migrator").url))
+    at = conninfo_to_dict(prepared.login("webhooks").url)
+    url = f"postgresql://{at['user']}:{at['password']}@{at['host']}:{at['port']}/{at['dbname']}"
+    monkeypatch.setenv("DATABASE_URL", url)
+    order = ["revoke", "user", "user_2xLk9QmVb3TnR8sWfYh1JdZpAc0", "--reason", "INC-42"]
+
+    assert main(order) == 1
+    prepared.run(roles_script("wicketgate"))
+    assert main(order) == 0
+
+    assert capsys.readouterr().out.startswith("revoked: user_2xLk9QmVb3TnR8sWfYh1JdZpAc0; ")
