@@ -254,6 +254,9 @@ def test_next_steps_name_what_was_made() -> None:
     assert f"wicketgate {__version__} in namespace wicketgate." in notes
     assert "wicketgate-authz.wicketgate.svc:9191" in notes
     assert "CLERK_AUTHORIZED_PARTIES is not set" in notes
+    (image,) = {each.container["image"] for each in workloads(objects)}
+    assert f" {image} migrate --roles > roles.sql\n" in notes
+    assert notes.index("roles.sql") < notes.index("rollout status")
     for kind, name in (("Deployment", "wicketgate-authz"), ("CronJob", "wicketgate-sync")):
         assert named(objects, kind, name)
         assert f"{kind.lower()}/{name}" in notes
