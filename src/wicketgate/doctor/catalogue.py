@@ -216,8 +216,9 @@ _MESHES: Final = (
     _rule(
         "policy-partial",
         _WARNING,
-        "A CUSTOM policy asks the gate about what its rules select, and about nothing else: "
-        "the rest passes unless another policy denies it.",
+        "A CUSTOM policy of Istio's asks the gate about what its rules select and about nothing "
+        "else; one of Envoy Gateway's without extAuth takes the place of that which asks. The "
+        "rest passes, unless another policy denies it.",
         "https://istio.io/latest/docs/reference/config/security/authorization-policy/",
     ),
     _rule(

@@ -19,8 +19,16 @@ _MAX_INTERVAL: Final = "0.25s"
 _DEFAULT_BASE: Final = 1.0
 _TIMES_BASE: Final = 10
 """Without a word, max_interval is ten times base_interval."""
-_VERDICTS: Final = frozenset({"OK", "Unauthorized", "Forbidden", "NotFound"})
-VERDICT_CODES: Final = frozenset({200, 401, 403, 404})
+_NO_VERDICTS: Final = frozenset(
+    {
+        *("RequestTimeout", "TooManyRequests", "InternalServerError", "NotImplemented"),
+        *("BadGateway", "ServiceUnavailable", "GatewayTimeout", "HTTPVersionNotSupported"),
+        *("VariantAlsoNegotiates", "InsufficientStorage", "LoopDetected", "NotExtended"),
+        "NetworkAuthenticationRequired",
+    }
+)
+VERDICT_CODES: Final = frozenset(range(500)) - {408, 429}
+"""All others say that it may be better later; so do the names above."""
 _NOBODY: Final = "authorization"
 
 
@@ -40,7 +48,7 @@ def status_on_error(config: Node) -> Faults:
     """Yield a gate whose absence looks like a verdict."""
     node = config.at("status_on_error")
     code = node.at("code")
-    if node.is_there and code.text not in _VERDICTS and code.number not in VERDICT_CODES:
+    if code.text in _NO_VERDICTS or (code.number or 0) not in VERDICT_CODES:
         return
     found = f"status_on_error is {code.value}" if node.is_there else "there is no status_on_error"
     yield Fault(

@@ -44,8 +44,15 @@ def gateway_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fau
         found = "no SecurityPolicy has extAuth"
         advice = "the policy that asks is not in this file; examine it together with these"
         yield Fault("no-filter", documents[0].place, found, advice=advice)
+        return
+    for policy in documents:
+        yield from _asks_nobody(policy)
+    if clients:
+        # Each is all that stands in front of what it targets; they do not add up.
+        for client in clients:
+            yield from _stripped(client, identity)
     else:
-        yield from _stripped(documents, asking[0], clients, identity)
+        yield from _stripped_nowhere(documents, asking[0], identity)
 
 
 def _ext_auth(auth: Node) -> Faults:
@@ -87,28 +94,39 @@ def _path(path: Node) -> Faults:
         yield Fault("path-normalization", wrong[0][0].place, f"switched off: {names}", edits)
 
 
-def _stripped(
-    documents: Sequence[Node], policy: Node, clients: Sequence[Node], identity: Sequence[str]
-) -> Faults:
-    headers = [client.at("spec", "headers") for client in clients]
+def _asks_nobody(policy: Node) -> Faults:
+    spec = policy.at("spec")
+    # The more specific policy counts alone, unless it is merged into that of its parent.
+    if (
+        policy.at("kind").text == "SecurityPolicy"
+        and not spec.at("extAuth").is_there
+        and not spec.at("mergeType").is_there
+    ):
+        found = "this SecurityPolicy has no extAuth"
+        advice = "give it extAuth as well, unless what it targets may be reached unasked"
+        yield Fault("policy-partial", policy.place, found, advice=advice)
+
+
+def _stripped(client: Node, identity: Sequence[str]) -> Faults:
+    headers = client.at("spec", "headers")
     # Envoy Gateway refuses names with underscores unless told otherwise.
-    drops = not any(each.at("withUnderscoresAction").text == "Allow" for each in headers)
-    lists = [each.at("earlyRequestHeaders", "remove") for each in headers]
-    patterns = [each.at("earlyRequestHeaders", "removeOnMatch") for each in headers]
+    drops = headers.at("withUnderscoresAction").text != "Allow"
+    node = headers.at("earlyRequestHeaders", "remove")
+    patterns = headers.at("earlyRequestHeaders", "removeOnMatch")
     removals = [
-        *(Node({"remove": item.text}, item.place) for each in lists for item in each.items()),
-        *(_on_match(item) for each in patterns for item in each.items()),
+        *(Node({"remove": item.text}, item.place) for item in node.items()),
+        *map(_on_match, patterns.items()),
     ]
     found = missing(identity, removals, drops_underscores=drops)
-    if not found:
-        return
-    if clients:
-        node = lists[0]
-        edit: Put | Insert = Put(node.place, [*node.listed, *found])
+    if found:
+        edit = Put(node.place, [*node.listed, *found])
         yield Fault("identity-not-stripped", node.place, shown(found), (edit,))
-    else:
-        edit = Insert((len(documents),), _client_policy(policy, identity))
-        yield Fault("identity-not-stripped", policy.place, shown(found), (edit,))
+
+
+def _stripped_nowhere(documents: Sequence[Node], policy: Node, identity: Sequence[str]) -> Faults:
+    found = missing(identity, (), drops_underscores=True)
+    edit = Insert((len(documents),), _client_policy(policy, identity))
+    yield Fault("identity-not-stripped", policy.place, shown(found), (edit,))
 
 
 def _on_match(item: Node) -> Node:

@@ -7,7 +7,12 @@ Source: Istio, ``mesh/v1alpha1`` (MeshConfig), ``security/v1`` (AuthorizationPol
 from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
-from wicketgate.doctor.filter_checks import FILTER_CHECKS, UNSAID_BY_DEFAULT, of_timeout
+from wicketgate.doctor.filter_checks import (
+    FILTER_CHECKS,
+    UNSAID_BY_DEFAULT,
+    VERDICT_CODES,
+    of_timeout,
+)
 from wicketgate.doctor.finding import Drop, Fault, Faults, Insert, Put
 from wicketgate.doctor.manager_checks import missing, shown, strip_filter
 from wicketgate.doctor.node import Node
@@ -19,7 +24,12 @@ _NORMALIZED: Final = frozenset({"MERGE_SLASHES", "DECODE_AND_MERGE_SLASHES"})
 _ROUTES: Final = frozenset({"HTTP_ROUTE", "VIRTUAL_HOST", "ROUTE_CONFIGURATION"})
 _NOT_IN_FRONT: Final = frozenset({"ADD", "REMOVE", "MERGE"})
 """Takes a filter away, puts it behind the router, or changes one that is there."""
-_VERDICTS: Final = frozenset({"200", "401", "403", "404"})
+_VERDICTS: Final = frozenset(map(str, VERDICT_CODES))
+_GATE: Final = "envoy.filters.http.ext_authz"
+_BEHIND: Final = frozenset(
+    f"envoy.filters.http.{name}" for name in ("grpc_stats", "fault", "cors", "router")
+)
+"""What Istio has behind the filter of a CUSTOM policy."""
 
 
 def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Faults:
@@ -45,6 +55,7 @@ def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fault
     for config in merged:
         yield from _said(config)
     yield from _routes_off(documents)
+    yield from _taken_away(documents)
     if not policies and not gates:
         yield _nobody_asks(documents)
     if policies or gates or any(map(_asks, providers)):
@@ -53,9 +64,10 @@ def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fault
     places = [entry.place for entry, _ in gates] + [policy.place for policy in policies]
     removals = [
         mutation
-        for _, kind, config in patches
-        if kind == HEADER_MUTATION
-        for mutation in config.at("mutations", "request_mutations").items()
+        for document in documents
+        for patch in _filter_patches(document)
+        if _is_in_front(patch, of_istio_s_own=bool(policies))
+        for mutation in _mutations(patch.at("patch", "value"))
     ]
     found = missing(identity, removals, drops_underscores=False)
     if places and found:
@@ -69,6 +81,37 @@ def _routes_off(documents: Sequence[Node]) -> Faults:
         for patch in _all_patches(document):
             if patch.at("applyTo").text in _ROUTES:
                 yield from disabled_in(patch.at("patch", "value"))
+
+
+def _taken_away(documents: Sequence[Node]) -> Faults:
+    for document in documents:
+        for patch in _filter_patches(document):
+            operation = patch.at("patch", "operation").text
+            is_replaced = (
+                operation == "REPLACE" and config_of(patch.at("patch", "value"))[0] != EXT_AUTHZ
+            )
+            if _subject(patch) == _GATE and (operation == "REMOVE" or is_replaced):
+                found = f"a patch takes {_GATE} away"
+                yield Fault("filter-off", patch.place, found, (Drop(patch.place),))
+
+
+def _subject(patch: Node) -> str:
+    return patch.at("match", "listener", "filterChain", "filter", "subFilter", "name").text
+
+
+def _is_in_front(patch: Node, *, of_istio_s_own: bool) -> bool:
+    operation, subject = patch.at("patch", "operation").text, _subject(patch)
+    if operation == "INSERT_AFTER":
+        return bool(subject) and subject not in {_GATE, *_BEHIND}
+    if operation == "INSERT_BEFORE" and of_istio_s_own:
+        return subject not in _BEHIND
+    return operation not in _NOT_IN_FRONT
+
+
+def _mutations(entry: Node) -> Iterator[Node]:
+    kind, config = config_of(entry)
+    if kind == HEADER_MUTATION:
+        yield from config.at("mutations", "request_mutations").items()
 
 
 def _nobody_asks(documents: Sequence[Node]) -> Fault:
@@ -103,23 +146,24 @@ def _all_patches(document: Node) -> Iterator[Node]:
 
 
 def _patches(document: Node) -> Iterator[tuple[Node, str, Node]]:
-    for operation, entry in _filter_patches(document):
-        if operation not in _NOT_IN_FRONT:
+    for patch in _filter_patches(document):
+        if patch.at("patch", "operation").text not in _NOT_IN_FRONT:
+            entry = patch.at("patch", "value")
             yield entry, *config_of(entry)
 
 
 def _merged_gates(document: Node) -> Iterator[Node]:
-    for operation, entry in _filter_patches(document):
-        kind, config = config_of(entry)
-        if operation == "MERGE" and kind == EXT_AUTHZ:
+    for patch in _filter_patches(document):
+        kind, config = config_of(patch.at("patch", "value"))
+        if patch.at("patch", "operation").text == "MERGE" and kind == EXT_AUTHZ:
             yield config
 
 
-def _filter_patches(document: Node) -> Iterator[tuple[str, Node]]:
+def _filter_patches(document: Node) -> Iterator[Node]:
     for patch in _all_patches(document):
         is_ours = patch.at("match", "context").text != "SIDECAR_OUTBOUND"
         if patch.at("applyTo").text == "HTTP_FILTER" and is_ours:
-            yield patch.at("patch", "operation").text, patch.at("patch", "value")
+            yield patch
 
 
 def _said(config: Node) -> Faults:

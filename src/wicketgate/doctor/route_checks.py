@@ -60,7 +60,16 @@ def is_on_everywhere(manager: Manager, name: str) -> bool:
         for route in host.at("routes").items()
         if route.at("route").is_there
     ]
-    return bool(routes) and all(_is_on(levels, name) for levels in routes)
+    # Routes in a tree of matchers, or fetched host by host, are not read here.
+    is_known = not any(
+        each.is_there
+        for config in manager.routes
+        for each in (
+            config.at("vhds"),
+            *(host.at("matcher") for host in config.at("virtual_hosts").items()),
+        )
+    )
+    return is_known and bool(routes) and all(_is_on(levels, name) for levels in routes)
 
 
 def _is_on(levels: Sequence[Node], name: str) -> bool:
