@@ -3,6 +3,7 @@
 Frames are written and read here by code that is not the server's own.
 """
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -242,3 +243,9 @@ def fields_of(sent: bytes, decoder: Decoder | None = None) -> dict[int, list[dic
             fields = {str(name): str(value) for name, value in decoder.decode(each.payload)}
             found.setdefault(each.stream_id, []).append(fields)
     return found
+
+
+async def pass_turns() -> None:
+    """Let the event loop turn more often than there is work for."""
+    for _ in range(10):
+        await asyncio.sleep(0)

@@ -15,6 +15,7 @@ from unit.grpc.peer import (
     data,
     fields_of,
     frame,
+    pass_turns,
     rst_stream,
 )
 from wicketgate.grpc.calls import Calls
@@ -92,7 +93,7 @@ async def test_an_answer_later_holds_up_no_other() -> None:
     await asyncio.sleep(0)
     before = set(fields_of(line.sent))
     ready.set()
-    await asyncio.sleep(0.01)
+    await pass_turns()
 
     assert before == {3}
     assert line.status(1) == "0"
@@ -202,7 +203,7 @@ async def test_a_call_that_is_given_up_is_cancelled() -> None:
     # This one has not even begun.
     line.receive(call(3))
     line.receive(rst_stream(3))
-    await asyncio.sleep(0.01)
+    await pass_turns()
 
     assert ended == ["cancelled"]
     assert fields_of(line.sent) == {}
@@ -223,7 +224,7 @@ async def test_an_error_after_nobody_waits_is_no_trouble() -> None:
     line.receive(call(1))
     await asyncio.sleep(0)
     line.calls.cancel_all()
-    await asyncio.sleep(0.01)
+    await pass_turns()
 
     assert line.troubles == []
 
@@ -270,7 +271,7 @@ async def test_whatever_a_method_does_is_an_answer(
     line = Line(method)
 
     line.receive(call(1))
-    await asyncio.sleep(0.01)
+    await pass_turns()
 
     assert status == line.status(1)
     assert is_trouble == bool(line.troubles)

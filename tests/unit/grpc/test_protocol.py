@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from unit.grpc.peer import FIRST, HELLO, ask, data, headers, story, window_update
+from unit.grpc.peer import FIRST, HELLO, ask, data, headers, pass_turns, story, window_update
 from wicketgate.grpc import protocol
 from wicketgate.grpc.budget import FREE_BYTES, SHARED_BYTES, Budget
 from wicketgate.grpc.headers import HeaderCache
@@ -123,12 +123,6 @@ def questions(count: int, size: int = 1_000) -> bytes:
     """Return some requests of which 60 are a turn."""
     message = b"\0" + size.to_bytes(4, "big") + bytes(size)
     return b"".join(ask(number, message) for number in range(3, 3 + 2 * count, 2))
-
-
-async def pass_turns() -> None:
-    """Let the event loop turn more often than there is work for."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_a_turn_is_no_longer_than_it_may_be() -> None:
