@@ -9,6 +9,7 @@ from typing import Any, Final
 import pytest
 import yaml
 
+from deploy.resources import mistakes_in
 from deploy_manifests import BASE, built_as_it_is, helm, kustomize, workloads
 from grafana import DASHBOARD
 
@@ -104,6 +105,19 @@ def test_kustomize_makes_what_the_readme_says(built: dict[tuple[str, str], Any])
         ("PodMonitor", "wicketgate-webhooks"),
     }
     assert {each["metadata"]["namespace"] for each in built.values()} == {"wicketgate"}
+
+
+def test_the_operator_s_own_definitions_take_what_is_for_it(
+    built: dict[tuple[str, str], Any],
+) -> None:
+    rule = yaml.safe_load(shell(command_with("prometheus-rule.yaml").partition(" | ")[0]))
+    monitors = [each for (kind, _), each in built.items() if kind == "PodMonitor"]
+
+    assert len(monitors) == 2
+    assert [mistakes_in(each) for each in (rule, *monitors)] == [[], [], []]
+    rule["spec"]["groups"][0]["rules"][0]["fro"] = "5m"
+    (mistake,) = mistakes_in(rule)
+    assert "'fro' was unexpected" in mistake
 
 
 def test_the_config_map_is_the_dashboard(built: dict[tuple[str, str], Any]) -> None:

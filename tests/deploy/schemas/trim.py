@@ -1,10 +1,12 @@
 """Make the trimmed schemas of this directory from the projects' own definitions.
 
-    python tests/deploy/schemas/trim.py istio=DIR gateway=DIR gateway-api=DIR
+    python tests/deploy/schemas/trim.py istio=DIR gateway=DIR gateway-api=DIR \\
+        cert-manager=DIR prometheus-operator=DIR
 
 Each DIR is a checkout, or an unpacked Go module, of the version that `PROJECTS` names. Taken
 away are descriptions, ``status``, printer columns, other versions, and what `DEFINITIONS` says
 that the manifests of ``deploy/`` do not use. A field of that is refused as if it did not exist.
+The files of a project that is not named stay as they are.
 """
 
 import sys
@@ -54,9 +56,12 @@ PROJECTS: Final = {
     "istio": Project("istio/api", "v1.31.4"),
     "gateway": Project("envoyproxy/gateway", "v1.9.1"),
     "gateway-api": Project("kubernetes-sigs/gateway-api", "v1.6.1"),
+    "cert-manager": Project("cert-manager/cert-manager", "v1.21.1"),
+    "prometheus-operator": Project("prometheus-operator/prometheus-operator", "v0.93.0"),
 }
 _ISTIO: Final = "kubernetes/customresourcedefinitions.gen.yaml"
 _GATEWAY: Final = "charts/gateway-helm/charts/crds/crds/generated/gateway.envoyproxy.io_"
+_OPERATOR: Final = "example/prometheus-operator-crd/monitoring.coreos.com_"
 _API: Final = "config/crd/standard/gateway.networking.k8s.io_"
 DEFINITIONS: Final = (
     Definition("istio", _ISTIO, "AuthorizationPolicy", "v1"),
@@ -116,6 +121,26 @@ DEFINITIONS: Final = (
         ),
     ),
     Definition("gateway-api", f"{_API}referencegrants.yaml", "ReferenceGrant", "v1"),
+    Definition(
+        "cert-manager",
+        "deploy/crds/cert-manager.io_certificates.yaml",
+        "Certificate",
+        "v1",
+        ("keystores", "otherNames", "nameConstraints", "subject", "additionalOutputFormats"),
+    ),
+    Definition(
+        "prometheus-operator",
+        f"{_OPERATOR}podmonitors.yaml",
+        "PodMonitor",
+        "v1",
+        (
+            *("attachMetadata", "podMetricsEndpoints.[].authorization"),
+            *("podMetricsEndpoints.[].basicAuth", "podMetricsEndpoints.[].bearerTokenSecret"),
+            *("podMetricsEndpoints.[].metricRelabelings", "podMetricsEndpoints.[].oauth2"),
+            *("podMetricsEndpoints.[].relabelings", "podMetricsEndpoints.[].tlsConfig"),
+        ),
+    ),
+    Definition("prometheus-operator", f"{_OPERATOR}prometheusrules.yaml", "PrometheusRule", "v1"),
 )
 
 
@@ -165,6 +190,8 @@ def main(arguments: Sequence[str]) -> None:
     """Write every file."""
     places = dict(each.split("=", 1) for each in arguments)
     for definition in DEFINITIONS:
+        if definition.project not in places:
+            continue
         project = PROJECTS[definition.project]
         source = Path(places[definition.project], definition.file)
         documents = yaml.load_all(source.read_text("utf-8"), Loader=yaml.CSafeLoader)
