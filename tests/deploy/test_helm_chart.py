@@ -1,6 +1,6 @@
 """The chart makes what Kustomize makes, and refuses what would not do what was meant."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -342,6 +342,77 @@ def test_what_may_be_secret_is_not_repeated(values: Mapping[str, Any], complaint
 
     assert complaint in told
     assert "3cret" not in told
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("PGPASSWORD", "s3cret"),
+        ("HTTPS_PROXY", "http://me:s3cret@proxy:3128"),
+        ("CLERK_WEBHOOK_SECRET", "whsec_s3cret"),
+        ("CLERK_API_KEY", "sk_live_s3cret"),
+    ],
+)
+def test_what_looks_like_a_secret_is_no_setting(name: str, value: str) -> None:
+    told = refusal({"settings": {name: value}})
+
+    assert f"settings.{name}" in told
+    assert "s3cret" not in told
+
+
+_INGRESS: Final = {"enabled": True}
+HOSTILE: Final = "x\nhostNetwork: true\n  hostNetwork: true\n      hostNetwork: true\ny:"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"imagePullSecrets": [HOSTILE]},
+        {"imagePullSecrets": ["x\nhostNetwork: true\nfoo:"]},
+        {"priorityClassName": HOSTILE},
+        {"sync": {"timeZone": "Etc/UTC\n  hostNetwork: true"}},
+        {"webhooks": {"ingress": {**_INGRESS, "className": "x\n  hostNetwork: true"}}},
+        {"webhooks": {"ingress": {**_INGRESS, "tlsSecret": "x\n  hostNetwork: true"}}},
+        {
+            "webhooks": {"ingress": _INGRESS},
+            "settings": {"WICKETGATE_WEBHOOKS_PATH": "/\n            hostNetwork: true"},
+        },
+        {"podAnnotations": {"a": HOSTILE}},
+        {"policy": f"version: 1\n{HOSTILE}"},
+        {"policy": '{{ fail "a template" }}'},
+        {"policy": "   version: 1\nhostNetwork: true"},
+        {"serviceTokens": f"   version: 1\n{HOSTILE}"},
+    ],
+    ids=str,
+)
+def test_no_value_says_more_than_its_own_field(values: Mapping[str, Any]) -> None:
+    assert "hostNetwork" not in [*keys_in(helm(values))]
+
+
+def keys_in(node: object) -> Iterator[str]:
+    if isinstance(node, dict):
+        for key, value in node.items():
+            yield key
+            yield from keys_in(value)
+    elif isinstance(node, list):
+        for each in node:
+            yield from keys_in(each)
+
+
+@pytest.mark.parametrize("name", ["policy", "serviceTokens"])
+@pytest.mark.parametrize("end", ["\r", "\u0085", "\u2028", "\u2029"])
+def test_a_text_ends_its_lines_as_yaml_and_its_readers_both_see_it(name: str, end: str) -> None:
+    """
+    Else a policy could say what other keys the ConfigMap has.
+    """
+    assert f"{name} has a line that ends" in refusal({name: f"version: 1{end}immutable: true"})
+
+
+@pytest.mark.parametrize("text", ["version: 1\nrules: []\n", "version: 1\r\nrules: []\r\n"])
+def test_a_text_arrives_as_it_is(text: str) -> None:
+    found = named(helm({"policy": text}), "ConfigMap", "wicketgate-policy")
+
+    assert found["data"]["policy.yaml"].strip() == text.replace("\r\n", "\n").strip()
 
 
 def test_an_issuer_does_instead_of_a_publishable_key() -> None:

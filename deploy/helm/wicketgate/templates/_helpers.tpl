@@ -44,7 +44,7 @@ enableServiceLinks: false
 {{- with .Values.imagePullSecrets }}
 imagePullSecrets:
   {{- range . }}
-  - name: {{ . }}
+  - name: {{ . | quote }}
   {{- end }}
 {{- end }}
 {{- with .Values.nodeSelector }}
@@ -56,7 +56,7 @@ tolerations:
   {{- toYaml . | nindent 2 }}
 {{- end }}
 {{- with .Values.priorityClassName }}
-priorityClassName: {{ . }}
+priorityClassName: {{ . | quote }}
 {{- end }}
 securityContext:
   runAsNonRoot: true
@@ -120,7 +120,8 @@ capabilities: { drop: [ALL] }
     "WICKETGATE_TRACES_HEADERS" "secrets.tracesHeaders"
     "CLERK_WEBHOOK_SIGNING_SECRET" "secrets.clerk"
     "CLERK_SECRET_KEY" "secrets.clerk"
-    "DATABASE_URL" "secrets.databaseGate and its neighbours" -}}
+    "DATABASE_URL" "secrets.databaseGate and its neighbours"
+    "PGPASSWORD" "secrets.databaseGate and its neighbours, as a part of the URL" -}}
 {{- $decided := dict
     "WICKETGATE_AUTHZ_ADDRESS" "the chart"
     "WICKETGATE_ADMIN_ADDRESS" "the chart"
@@ -170,10 +171,24 @@ capabilities: { drop: [ALL] }
 {{- fail (printf "secrets.%s is not the name of a Secret: lower-case letters, digits, - and ." $which) }}
 {{- end }}
 {{- end }}
+{{- range $name, $value := $settings }}
+{{- if regexMatch "^(sk_|whsec_)|://[^/?#@[:space:]]*:[^/?#@[:space:]]*@" $value }}
+{{- fail (printf "settings.%s has a secret in it: values are no place for one" $name) }}
+{{- end }}
+{{- end }}
 {{- if .Values.tls.enabled }}
 {{- $_ := set $settings "WICKETGATE_TLS_ALLOWED_SANS" (join "," .Values.tls.allowedSans) }}
 {{- end }}
 {{- range $name, $value := $settings }}
 {{ $name }}: {{ $value | quote }}
 {{- end }}
+{{- end }}
+
+{{/* A text that somebody else wrote, as what follows `|2`; call with (dict "name" … "text" …). */}}
+{{- define "wicketgate.text" -}}
+{{- /* To YAML these end a line, and what follows would be none of the text any more. */}}
+{{- if regexMatch "[\r\u0085\u2028\u2029]" (.text | replace "\r\n" "\n") }}
+{{- fail (printf "%s has a line that ends with something other than a newline" .name) }}
+{{- end }}
+{{- .text | replace "\r\n" "\n" | nindent 4 }}
 {{- end }}
