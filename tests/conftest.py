@@ -4,10 +4,17 @@ import time
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from conformance.table import World
 from wicketgate.local.clerk_instance import ClerkInstance
 from wicketgate.local.ports import held_ports
+
+# How long an example takes says how busy the machine is.
+settings.register_profile(
+    "wicketgate", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("wicketgate")
 
 SERVICE_TOKEN = "local-service-token-0123456789abcdefghij"
 
