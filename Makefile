@@ -18,6 +18,9 @@ REQUIREMENTS ?= runtime
 IMAGE ?= registry.example.com/wicketgate:$(shell sed -n 's/^__version__ = "\(.*\)"$$/\1/p' src/wicketgate/__init__.py)
 ROOTFS ?=
 
+# What a branch or a tag is called may be somebody else's choice, and must not be a command.
+quoted = '$(subst ','\'',$(1))'
+
 BIN := .venv/bin
 STAMP := .venv/.stamp
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
@@ -155,10 +158,10 @@ policy-schema: $(STAMP) ## Generate docs/policy.schema.json from the words of th
 	@$(BIN)/wicketgate policy schema > docs/policy.schema.json
 
 image: ## Build the image with Docker, Podman or Buildah; IMAGE=NAME, REQUIREMENTS=otel for tracing
-	@REQUIREMENTS=$(REQUIREMENTS) sh deploy/image/build.sh $(IMAGE)
+	@REQUIREMENTS=$(call quoted,$(REQUIREMENTS)) sh deploy/image/build.sh $(call quoted,$(IMAGE))
 
 image-check: $(STAMP) ## Build the image on a base made here, and prove what it promises (root, Debian, buildah)
-	@PYTHONPATH=tests $(BIN)/python -m image_check --requirements $(REQUIREMENTS) $(if $(ROOTFS),--rootfs $(ROOTFS))
+	@PYTHONPATH=tests $(BIN)/python -m image_check --requirements $(call quoted,$(REQUIREMENTS)) $(if $(ROOTFS),--rootfs $(call quoted,$(ROOTFS)))
 
 check: lint type proto-check ## lint, type and proto-check
 

@@ -1,5 +1,6 @@
 """`make image` and `make image-check`: what they ask a builder for, and what they would notice."""
 
+import shutil
 import stat
 import subprocess
 from dataclasses import replace
@@ -15,6 +16,7 @@ from image_check.image import Broken, Image
 from processes import surroundings
 from wicketgate import __version__
 
+MAKE: Final = shutil.which("make") or ""
 SCRIPT: Final = DEPLOY / "image" / "build.sh"
 RECORDING: Final = (
     '#!/bin/sh\nif [ "$1" = info ]; then exit {info}; fi\nprintf "%s\\n" {name} "$@" > {out}\n'
@@ -84,6 +86,34 @@ def test_the_first_builder_that_works_builds(
     assert f"VERSION={__version__}" in asked
     assert "REQUIREMENTS=runtime" in asked
     assert asked[-1] == "."
+
+
+@pytest.mark.skipif(not MAKE, reason="there is no make here")
+@pytest.mark.parametrize(
+    "hostile", ["a;touch {mark}", "a'$(touch {mark})'", "a`touch {mark}`", '"|touch {mark}|"']
+)
+def test_what_an_image_is_called_is_no_command(tmp_path: Path, hostile: str) -> None:
+    """
+    In a pipeline it comes from the name of a branch.
+    """
+    out, mark = tmp_path / "asked", tmp_path / "mark"
+    program = tmp_path / "docker"
+    program.write_text(RECORDING.format(info=0, name="docker", out=out))
+    program.chmod(0o755)
+    name = hostile.format(mark=mark)
+
+    subprocess.run(
+        # Make itself reads a dollar as two.
+        (MAKE, "image", f"IMAGE={name.replace('$', '$$')}", f"REQUIREMENTS={name}"),
+        cwd=TOP,
+        env=surroundings() | {"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        check=False,
+        capture_output=True,
+    )
+
+    assert not mark.exists()
+    asked = out.read_text().splitlines()
+    assert asked[asked.index("--tag") + 1] == name
 
 
 def test_where_no_builder_works_the_script_says_so(tmp_path: Path) -> None:
