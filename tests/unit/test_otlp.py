@@ -93,7 +93,12 @@ def test_every_batch_is_told_once() -> None:
 
 
 HOSTILE = {
-    "OTEL_SDK_DISABLED": "false",
+    "OTEL_SDK_DISABLED": "true",
+    "OTEL_PYTHON_SDK_INTERNAL_METRICS_ENABLED": "true",
+    "OTEL_PYTHON_METER_PROVIDER": "rubbish",
+    "OTEL_PYTHON_TRACER_PROVIDER": "rubbish",
+    "OTEL_PYTHON_ID_GENERATOR": "rubbish",
+    "OTEL_PROPAGATORS": "rubbish",
     "OTEL_TRACES_SAMPLER": "always_off",
     "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "0",
     "OTEL_ATTRIBUTE_COUNT_LIMIT": "0",

@@ -1,31 +1,30 @@
 """Spans as OTLP over HTTP: the only user of OpenTelemetry, and imported when it is used.
 
-The SDK makes the spans and their encoding. What is sent, where and how long it may take
-is ours: no thread, no proxy, no redirect, nothing from the environment.
+The SDK says what a span is and encodes it; its tracer, which heeds a dozen variables, one
+of them to be silent, is not asked. What is sent, where and how long it may take is ours: no
+thread, no proxy, no redirect, nothing from the environment.
 
 Source: OTLP 1.5, "OTLP/HTTP" (binary protobuf; any 2xx is success); OpenTelemetry,
 "Trace API".
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import aiohttp
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
-    NonRecordingSpan,
     SpanContext,
     SpanKind,
     Status,
     StatusCode,
     TraceFlags,
     TraceState,
-    set_span_in_context,
 )
-from opentelemetry.trace import Span as SdkSpan
 from yarl import URL
 
 from wicketgate import __version__
@@ -36,18 +35,7 @@ TIMEOUT_SECONDS: Final = 5.0
 """For one request. What comes meanwhile waits in the queue, which holds as much."""
 _CONNECT_SECONDS: Final = 2.0
 _HEADERS: Final = {"Content-Type": "application/x-protobuf"}
-_FEW: Final = 128
-_LIMITS: Final = SpanLimits(
-    # Each of them: what is left out is read from the environment.
-    max_attributes=_FEW,
-    max_events=_FEW,
-    max_links=_FEW,
-    max_span_attributes=_FEW,
-    max_event_attributes=_FEW,
-    max_link_attributes=_FEW,
-    max_attribute_length=SpanLimits.UNSET,
-    max_span_attribute_length=SpanLimits.UNSET,
-)
+_UNSET: Final = Status(StatusCode.UNSET)
 
 _CAUSES: Final[tuple[tuple[type[Exception], str], ...]] = (
     # The first that fits; aiohttp's kinds overlap.
@@ -64,33 +52,45 @@ class SpanEncoder:
 
     def __init__(self, resource: Mapping[str, str]) -> None:
         """Encode spans of what `resource` describes."""
-        self._finished = _Finished()
-        provider = TracerProvider(
-            # Whether it is sampled was decided by whoever began the trace.
-            sampler=ALWAYS_ON,
-            resource=Resource(dict(resource)),
-            shutdown_on_exit=False,
-            span_limits=_LIMITS,
-        )
-        provider.add_span_processor(self._finished)
-        self._tracer = provider.get_tracer("wicketgate", __version__)
+        self._resource = Resource(dict(resource))
+        self._scope = InstrumentationScope("wicketgate", __version__)
+        self._new_id = RandomIdGenerator().generate_span_id
 
     def __call__(self, traces: Sequence[CheckTrace]) -> bytes:
         """Return the body that tells about `traces`."""
-        for trace in traces:
-            check = self._begin(trace.check, NonRecordingSpan(_remote(trace)), is_request=True)
-            for span in trace.below:
-                _end(self._begin(span, check, is_request=False), span)
-            _end(check, trace.check)
-        return encode_spans(self._finished.take()).SerializeToString()
+        spans = [span for trace in traces for span in self._spans(trace)]
+        return encode_spans(spans).SerializeToString()
 
-    def _begin(self, span: Span, parent: SdkSpan, *, is_request: bool) -> SdkSpan:
-        return self._tracer.start_span(
-            span.name,
-            context=set_span_in_context(parent),
-            kind=SpanKind.SERVER if is_request else SpanKind.INTERNAL,
-            attributes=dict(span.attributes),
-            start_time=span.began,
+    def _spans(self, trace: CheckTrace) -> Iterator[ReadableSpan]:
+        request = _remote(trace)
+        check = self._below(request)
+        for span in trace.below:
+            yield self._span(span, self._below(check), parent=check, kind=SpanKind.INTERNAL)
+        yield self._span(trace.check, check, parent=request, kind=SpanKind.SERVER)
+
+    def _below(self, parent: SpanContext) -> SpanContext:
+        return SpanContext(
+            parent.trace_id,
+            self._new_id(),
+            is_remote=False,
+            trace_flags=parent.trace_flags,
+            trace_state=parent.trace_state,
+        )
+
+    def _span(
+        self, told: Span, context: SpanContext, *, parent: SpanContext, kind: SpanKind
+    ) -> ReadableSpan:
+        return ReadableSpan(
+            told.name,
+            context,
+            parent,
+            self._resource,
+            dict(told.attributes),
+            kind=kind,
+            status=Status(StatusCode.ERROR, told.error) if told.error else _UNSET,
+            start_time=told.began,
+            end_time=told.ended,
+            instrumentation_scope=self._scope,
         )
 
 
@@ -139,20 +139,6 @@ class OtlpSender:
             raise DependencyError(msg)
 
 
-class _Finished(SpanProcessor):
-    """Keeps spans that have ended until somebody takes them."""
-
-    def __init__(self) -> None:
-        self._spans: list[ReadableSpan] = []
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self._spans.append(span)
-
-    def take(self) -> list[ReadableSpan]:
-        spans, self._spans = self._spans, []
-        return spans
-
-
 def _remote(trace: CheckTrace) -> SpanContext:
     context = trace.context
     return SpanContext(
@@ -162,12 +148,6 @@ def _remote(trace: CheckTrace) -> SpanContext:
         trace_flags=TraceFlags(context.flags),
         trace_state=TraceState(list(trace.state)),
     )
-
-
-def _end(span: SdkSpan, told: Span) -> None:
-    if told.error:
-        span.set_status(Status(StatusCode.ERROR, told.error))
-    span.end(told.ended)
 
 
 def _cause(error: Exception) -> str:

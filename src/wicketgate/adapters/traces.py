@@ -27,7 +27,7 @@ PER_SECOND: Final = 100
 QUEUE_LIMIT: Final = 500
 """Checks that wait for a collector: 5 s of the allowance, as long as one send may take."""
 BATCH: Final = 50
-"""Checks in one request. To encode them takes about 4 ms, in which no Check is answered."""
+"""Checks in one request. To encode them takes about 2 ms, in which no Check is answered."""
 PAUSE_SECONDS: Final = 1.0
 """From one look at the queue to the next."""
 FLUSH_SECONDS: Final = 2.0
