@@ -14,6 +14,7 @@ import pytest
 import pytest_asyncio
 
 from conformance.table import World
+from deploy.attacks import arriving, is_delivery, unasked, with_token
 from deploy.edges import FORGED, IMPOSTOR, SPELLINGS, Edge, inline, running_edge
 from deploy.translated.renew import RECORDED
 from processes import environ
@@ -143,6 +144,26 @@ async def test_on_the_host_of_the_webhooks_there_is_the_receiver_and_nothing_els
 
     assert reply.status == status
     assert len(edge.upstream.take()) == (status == 200)
+
+
+@pytest.mark.parametrize(("place", "least"), [(APP, 0), (HOOKS, 5)])
+async def test_nothing_but_a_delivery_arrives_unasked_however_it_is_written(
+    edge: Edge, place: str, least: int
+) -> None:
+    seen = await arriving(edge, place, unasked())
+
+    assert [each for each in seen if not is_delivery(each)] == []
+    assert len(seen) >= least
+
+
+async def test_no_way_to_write_a_name_makes_another_user(edge: Edge, world: World) -> None:
+    token = world.clerk.mint(now=time.time())
+    seen = await arriving(edge, APP, with_token(token))
+
+    assert len(seen) > 5
+    for each in seen:
+        assert each.values("clerk_user_id") == [USER]
+        assert IMPOSTOR not in [value for _, value in each.headers]
 
 
 async def test_the_host_of_the_webhooks_is_not_reached_through_the_other(edge: Edge) -> None:

@@ -13,6 +13,7 @@ import pytest
 import pytest_asyncio
 
 from conformance.table import World
+from deploy.attacks import arriving, is_delivery, unasked, with_token
 from deploy.edges import FORGED, IMPOSTOR, Edge, bootstrap, complaint_about, running_edge
 from deploy.istiod import AUTHZ, manager, patched
 from deploy.resources import documents_of
@@ -156,6 +157,27 @@ async def test_no_spelling_of_an_identity_gets_in_where_nobody_is_asked(
     seen = edge.seen()
     assert [value for _, value in seen.headers].count(IMPOSTOR) == arriving
     assert seen.values("x-innocent") == ["1"]
+
+
+@asynchronous
+async def test_nothing_but_a_delivery_arrives_unasked_however_it_is_written(edge: Edge) -> None:
+    seen = await arriving(edge, EDGE, unasked())
+
+    assert [each for each in seen if not is_delivery(each)] == []
+    assert len(seen) > 5
+    bare = await arriving(edge, BARE, unasked())
+    assert [each for each in bare if not is_delivery(each)] != []
+
+
+@asynchronous
+async def test_no_way_to_write_a_name_makes_another_user(edge: Edge, world: World) -> None:
+    token = world.clerk.mint(now=time.time())
+    seen = await arriving(edge, EDGE, with_token(token))
+
+    assert len(seen) > 5
+    for each in seen:
+        assert each.values("clerk_user_id") == [USER]
+        assert IMPOSTOR not in [value for _, value in each.headers]
 
 
 @asynchronous

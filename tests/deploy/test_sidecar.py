@@ -16,6 +16,7 @@ import pytest_asyncio
 import yaml
 
 from conformance.table import World
+from deploy.attacks import arriving, unasked, with_token
 from deploy.edges import FORGED, IMPOSTOR, Edge, complaint_about
 from deploy.sidecar_config import DERIVED, OURS, derived
 from deploy_manifests import built_as_it_is
@@ -254,6 +255,21 @@ async def test_over_the_socket_nobody_comes_in_without_a_token(running: Pod) -> 
 
     assert (reply.status, reply.reason) == (401, "no_credential")
     assert edge.upstream.take() == []
+
+
+@pytest.mark.envoy
+@pytest.mark.asyncio(loop_scope="module")
+async def test_nothing_arrives_unasked_and_no_way_to_write_a_name_makes_another_user(
+    running: Pod, world: World
+) -> None:
+    assert await arriving(running.edge, "edge", unasked()) == []
+
+    token = world.clerk.mint(now=time.time())
+    seen = await arriving(running.edge, "edge", with_token(token))
+    assert len(seen) > 5
+    for each in seen:
+        assert each.values("clerk_user_id") == [USER]
+        assert IMPOSTOR not in [value for _, value in each.headers]
 
 
 @pytest.mark.envoy
