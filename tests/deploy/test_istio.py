@@ -14,6 +14,7 @@ import yaml
 
 from deploy.istiod import FILTERS, manager, patched
 from deploy.resources import documents_of, kinds, mesh_config_mistakes, mistakes_in
+from kubernetes_network import End, Outside, Pod, may_connect
 from wicketgate.cli import main
 from wicketgate.core.identity import STRIPPED, spellings_of
 from wicketgate.doctor.examine import examine
@@ -283,6 +284,37 @@ def test_what_is_left_out_has_a_host_and_a_path_of_its_own() -> None:
         {"operation": {"notPaths": [match["path"]["value"]]}},
     ]
     assert match["path"]["type"] == "Exact"
+
+
+@pytest.mark.parametrize("component", ["authz", "webhooks"])
+def test_with_istio_the_gateway_and_the_probes_get_in_and_nobody_else(component: str) -> None:
+    policies = [each for each in OTHERS if each["kind"] == "NetworkPolicy"]
+    labels = {
+        "app.kubernetes.io/name": "wicketgate",
+        "app.kubernetes.io/part-of": "wicketgate",
+        "app.kubernetes.io/component": component,
+    }
+    target = Pod("wicketgate", labels)
+    gateway = {"gateway.networking.k8s.io/gateway-name": "edge"}
+    sources: dict[str, End] = {
+        "gateway": Pod("istio-ingress", gateway),
+        "its likeness": Pod("shop", gateway),
+        "its neighbour": Pod("istio-ingress", {"app": "debug"}),
+        "probes": Outside("169.254.7.127"),
+        "metadata": Outside("169.254.169.254"),
+        "internet": Outside("104.18.0.1"),
+    }
+    let_in = {
+        (name, port)
+        for name, source in sources.items()
+        for port in (80, 8080, 9191, 9464, 9465, 15000, 15006, 15008)
+        if may_connect(policies, source, target, port)
+    }
+
+    own = 9191 if component == "authz" else 8080
+    probed = {("probes", port) for port in (9191, 9464, 9465)}
+    assert let_in == {("gateway", own), ("gateway", 15008), *probed}
+    assert not may_connect(policies, target, sources["metadata"], 80)
 
 
 def edge_manager() -> Document:
