@@ -130,6 +130,7 @@ async def run_authz(
             connections=lambda: None if connections is None else connections.number,
             components=components,
             is_draining=stopping.requested.is_set,
+            type_base=settings.problem_type_base,
         )
         status = AuthzStatus(parts, loaded, clock=time.time, timer=time.monotonic)
         access = access_of(settings.admin_address, settings.status_tokens)

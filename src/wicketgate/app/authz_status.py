@@ -13,15 +13,13 @@ from wicketgate.app.rulebook import LoadedRules
 from wicketgate.core.policy.rule import Rule
 from wicketgate.core.revocation_table import Kind
 from wicketgate.core.status.denials import DenialLedger
-from wicketgate.core.status.document import (
+from wicketgate.core.status.document import Document, Position, authz_document
+from wicketgate.core.status.facts import (
     AuthzFacts,
-    Document,
     KeyFacts,
     PolicyFacts,
-    Position,
     ProcessFacts,
     RevocationFacts,
-    authz_document,
 )
 from wicketgate.core.status.history import History, Sample
 from wicketgate.core.status.rules import RuleLine, chosen, line_of, undeclared
@@ -46,6 +44,7 @@ class GateParts:
         connections: How many are open; `None` when the transport does not say.
         components: As in ``/readyz``.
         is_draining: Tells whether the process leaves.
+        type_base: What comes before a reason in the ``type`` of an answer.
         facts: What else there is to say of the process.
     """
 
@@ -57,6 +56,7 @@ class GateParts:
     connections: Callable[[], int | None]
     components: Mapping[str, Callable[[], State]]
     is_draining: Callable[[], bool]
+    type_base: str
     facts: dict[str, str] = field(default_factory=dict)
 
 
@@ -161,6 +161,7 @@ class AuthzStatus:
             revocations=_revocations(parts.revocations),
             connections=parts.connections(),
             cache_hits=parts.verifier.cache_hits,
+            type_base=parts.type_base,
         )
 
     def _note_keys(self, now: float) -> None:

@@ -6,12 +6,10 @@ from wicketgate import __version__
 from wicketgate.adapters.admin import State
 from wicketgate.adapters.receiver import Recorder
 from wicketgate.core.receipt import Receipt
-from wicketgate.core.status.document import (
-    Document,
-    Position,
+from wicketgate.core.status.document import Document, Position, webhooks_document
+from wicketgate.core.status.facts import (
     ProcessFacts,
     WebhooksFacts,
-    webhooks_document,
 )
 from wicketgate.core.status.history import History, Sample
 from wicketgate.core.status.receipts import BOUNDS, ReceiptLedger

@@ -5,11 +5,11 @@ those that decide most; how many are left out is said.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import nlargest
 from typing import Final
 
-from wicketgate.core.policy.rule import Rule
+from wicketgate.core.policy.rule import ANY_SERVICE, ANY_USER, Rule
 from wicketgate.core.record import ALLOW, DENY
 
 IN_ORDER: Final = 60
@@ -89,10 +89,14 @@ def hits(lines: Sequence[RuleLine], counts: Counts, shadows: Counts) -> list[lis
 
 
 def _admits(rule: Rule) -> str:
+    # Not every file lets in who is pending or impersonated, which is no demand on the others.
+    is_any_user = any(replace(each, actor=True, pending=True) == ANY_USER for each in rule.users)
+    users = "users" if is_any_user else "some users"
+    services = "services" if ANY_SERVICE in rule.services else "some services"
     whom = [
         *(["anyone"] if rule.anonymous else []),
-        *(["users"] if rule.users else []),
-        *(["services"] if rule.services else []),
+        *([users] if rule.users else []),
+        *([services] if rule.services else []),
     ]
     admitted = ", ".join(whom) or "nobody"
-    return admitted if rule.condition is None else f"{admitted}, if"
+    return admitted if rule.condition is None else f"{admitted}, on a condition"

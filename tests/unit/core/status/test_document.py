@@ -8,23 +8,26 @@ from typing import Any
 import pytest
 
 from tokens import USER_RULE
+from wicketgate.core.answer import TYPE_BASE
 from wicketgate.core.delivery import Outcome
 from wicketgate.core.reason import Reason
 from wicketgate.core.receipt import Failure, Receipt
 from wicketgate.core.status.advice import ADVICE
 from wicketgate.core.status.denials import DenialLedger
 from wicketgate.core.status.document import (
-    AuthzFacts,
     Changes,
-    KeyFacts,
-    PolicyFacts,
     Position,
-    ProcessFacts,
-    RevocationFacts,
-    WebhooksFacts,
     authz_document,
     encoded,
     webhooks_document,
+)
+from wicketgate.core.status.facts import (
+    AuthzFacts,
+    KeyFacts,
+    PolicyFacts,
+    ProcessFacts,
+    RevocationFacts,
+    WebhooksFacts,
 )
 from wicketgate.core.status.history import History, Sample
 from wicketgate.core.status.receipts import BOUNDS, ReceiptLedger
@@ -92,6 +95,7 @@ def facts(**changes: Any) -> AuthzFacts:  # noqa: ANN401 - any field of it
         "revocations": None,
         "connections": None,
         "cache_hits": 0,
+        "type_base": TYPE_BASE,
     }
     return AuthzFacts(**{**nothing, **changes})
 
@@ -193,8 +197,25 @@ def test_what_is_decided_is_told_in_numbers_and_rates() -> None:
         "status": 401,
         "title": "A bearer token is required.",
         "advice": ADVICE[Reason.NO_CREDENTIAL],
+        "link": None,
     }
     assert len(document["words"]) == 2
+
+
+@pytest.mark.parametrize(
+    ("type_base", "link"),
+    [
+        ("https://docs.example.com/reasons#", "https://docs.example.com/reasons#no_credential"),
+        ("http://localhost:8000/", "http://localhost:8000/no_credential"),
+        (TYPE_BASE, None),
+        ("javascript:alert(1)//", None),
+        (" https://docs.example.com/", None),
+    ],
+)
+def test_a_reason_leads_to_its_page_where_there_is_one(type_base: str, link: str | None) -> None:
+    document = authz(denials=denials(Reason.NO_CREDENTIAL), type_base=type_base)
+
+    assert document["words"]["no_credential"]["link"] == link
 
 
 def test_whoever_has_read_some_gets_the_rest() -> None:

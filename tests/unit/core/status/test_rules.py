@@ -36,10 +36,18 @@ def policy(text: str) -> RulePolicy:
             RuleLine(name="a", about="/**", admits="anyone, users"),
         ),
         ("{ name: a, allow: service }", RuleLine(name="a", about="/**", admits="services")),
+        (
+            "{ name: a, allow: { user: { org_role: admin } } }",
+            RuleLine(name="a", about="/**", admits="some users"),
+        ),
+        (
+            "{ name: a, allow: [user, { service: { scope: billing } }] }",
+            RuleLine(name="a", about="/**", admits="users, some services"),
+        ),
         ("{ name: a, allow: [] }", RuleLine(name="a", about="/**", admits="nobody")),
         (
             "{ name: a, allow: user, when: user.id == 'u' }",
-            RuleLine(name="a", about="/**", admits="users, if"),
+            RuleLine(name="a", about="/**", admits="users, on a condition"),
         ),
         (
             "{ name: a, allow: user, shadow: true }",
