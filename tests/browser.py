@@ -73,8 +73,15 @@ class Page:
         await self.call("Page.navigate", url=url)
 
     async def evaluate(self, expression: str) -> Any:  # noqa: ANN401 - whatever JSON it comes to
-        """Return what a JavaScript expression comes to."""
-        result = await self.call("Runtime.evaluate", expression=expression, returnByValue=True)
+        """Return what a JavaScript expression comes to, at last if it is a promise."""
+        result = await self.call(
+            "Runtime.evaluate",
+            expression=expression,
+            returnByValue=True,
+            awaitPromise=True,
+            # Else the security policy would not count for what is asked here.
+            allowUnsafeEvalBlockedByCSP=False,
+        )
         assert "exceptionDetails" not in result, result
         return result["result"].get("value")
 

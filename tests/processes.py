@@ -15,6 +15,7 @@ from grpc_health.v1 import health_pb2
 
 from conformance.table import World
 from transports import TRANSPORT
+from webhooks import SECRET
 from wicketgate.adapters.envoy import SERVICE
 
 SETTINGS = ("CLERK_", "WICKETGATE_", "SERVICE_AUTH_TOKEN", "DATABASE_URL", "OTEL_")
@@ -97,6 +98,29 @@ async def gate(variables: Mapping[str, str]) -> AsyncIterator[Running]:
         if process.returncode is None:
             process.kill()
         await process.wait()
+        await reading
+
+
+@asynccontextmanager
+async def receiver() -> AsyncIterator[tuple[str, str]]:
+    """Run a receiver without a database; yields where it listens, and its admin address."""
+    variables = {
+        **surroundings(),
+        "CLERK_WEBHOOK_SIGNING_SECRET": SECRET,
+        # Nobody listens on port 1, and nobody is given it who asks for any.
+        "DATABASE_URL": "postgresql://wicketgate:hunter2-correct-horse@127.0.0.1:1/users",
+        "WICKETGATE_WEBHOOKS_ADDRESS": "127.0.0.1:0",
+        "WICKETGATE_WEBHOOKS_ADMIN_ADDRESS": "127.0.0.1:0",
+        "WICKETGATE_DRAIN_SECONDS": "0",
+    }
+    running = Running(await spawn(variables, "webhooks"))
+    reading = asyncio.create_task(running.read())
+    try:
+        listening = await asyncio.wait_for(running.next_event("listening"), 30)
+        yield str(listening["webhooks"]), str(listening["admin"])
+    finally:
+        running.process.kill()
+        await running.process.wait()
         await reading
 
 

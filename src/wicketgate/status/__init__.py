@@ -27,9 +27,14 @@ class Asset:
         return files(__package__).joinpath(self.name).read_bytes()
 
 
+_MODULES: Final = (
+    *("charts", "elements", "events", "gate", "process"),
+    *("reasons", "receiver", "stream", "told", "words"),
+)
 ASSETS: Final = (
     Asset("/", "page.html", "text/html"),
     Asset("/status.css", "page.css", "text/css"),
     Asset("/status.js", "page.js", "text/javascript"),
+    *(Asset(f"/status/{name}.js", f"{name}.js", "text/javascript") for name in _MODULES),
     Asset("/status.svg", "page.svg", "image/svg+xml"),
 )
