@@ -22,7 +22,7 @@ NOBODY = "http://127.0.0.1:9/v1/traces"
 
 
 async def spans(running: Running) -> dict[str, float]:
-    """Return how many spans were exported and dropped; empty when there are no traces."""
+    """Return how many spans were exported, dropped and limited; empty when there are no traces."""
     async with (
         ClientSession() as session,
         session.get(f"http://{running.admin}/metrics") as answer,
@@ -68,7 +68,7 @@ async def test_a_check_is_in_the_trace_of_its_request(world: World, tmp_path: Pa
     assert second.words["wicketgate.reason"] == "no_credential"
     assert first.resource["service.name"] == "wicketgate-authz"
     assert first.resource["k8s.pod.name"] == "gate-0"
-    assert counts == {"exported": 1, "dropped": 0}
+    assert counts == {"exported": 1, "dropped": 0, "limited": 0}
     assert [each["api-key"] for each in collecting.requests] == ["first", "second"]
 
 

@@ -25,14 +25,16 @@ UNSAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
 
 
 def pieces() -> list[Any]:
-    """Return what the section shows: tracing, a cluster, a filter."""
+    """Return what the section shows: headers to forget, tracing, a cluster, a filter."""
     section = PAGE.read_text().partition("\n## Traces\n")[2].partition("\n## ")[0]
     return [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)]
 
 
-def traced(collecting: Collector, document: Document, *, percent: int, has_filter: bool) -> None:
+def traced(
+    collecting: Collector, document: Document, *, percent: int, has_filter: bool, forgets: bool
+) -> None:
     """Do what the section says; only the collector is another, and how much is sampled."""
-    connection_manager, cluster, for_gate = pieces()
+    forgetting, connection_manager, cluster, for_gate = pieces()
     tracing = connection_manager["tracing"]
     config = tracing["provider"]["typed_config"]
     config["http_service"]["http_uri"]["uri"] = collecting.url
@@ -46,6 +48,8 @@ def traced(collecting: Collector, document: Document, *, percent: int, has_filte
     document["layered_runtime"] = {"layers": [{"name": "test", "static_layer": at_once}]}
     for manager in managers(document):
         manager["tracing"] = tracing
+        if forgets:
+            manager.update(forgetting)
         if has_filter:
             names = [each["name"] for each in manager["http_filters"]]
             manager["http_filters"].insert(names.index(AUTHZ_FILTER), for_gate)
@@ -64,6 +68,7 @@ async def in_a_mesh(
     of_envoy: int,
     percent: int = 100,
     has_filter: bool = True,
+    forgets: bool = False,
 ) -> Collector:
     """Send some requests, and return the collector as it was when the gate had ended.
 
@@ -73,12 +78,13 @@ async def in_a_mesh(
         of_envoy: How many of them Envoy tells about.
         percent: How many Envoy samples.
         has_filter: Whether the gate is told where Envoy's span is.
+        forgets: Whether Envoy takes no trace from outside.
     """
     async with collector() as collecting:
         settings = environ(world, WICKETGATE_TRACES_ENDPOINT=collecting.url)
 
         def edit(document: Document) -> None:
-            traced(collecting, document, percent=percent, has_filter=has_filter)
+            traced(collecting, document, percent=percent, has_filter=has_filter, forgets=forgets)
 
         async with mesh(settings, edit=edit) as running:
             for headers in requests:
@@ -126,3 +132,18 @@ async def test_with_the_filter_envoy_s_choice_of_what_is_sampled_is_the_gate_s(
     told = await in_a_mesh(world, [SAMPLED, UNSAMPLED, {}], of_envoy=0, percent=0)
 
     assert told.told == []
+
+
+@pytest.mark.usefixtures("knows_its_span")
+async def test_a_client_names_no_trace_where_envoy_forgets_what_comes_from_outside(
+    world: World,
+) -> None:
+    told = await in_a_mesh(world, [SAMPLED, {}], of_envoy=2, forgets=True)
+    unsampled = await in_a_mesh(world, [SAMPLED], of_envoy=0, percent=0, forgets=True)
+
+    ingress = {each.span_id: each.trace_id for each in told.named("ingress")}
+    checks = told.named("wicketgate.check")
+    assert {each.parent_id: each.trace_id for each in checks} == ingress
+    assert TRACE not in ingress.values()
+    assert {each.span.trace_state for each in checks} == {""}
+    assert unsampled.told == []

@@ -1,8 +1,9 @@
 """Tells traces about decisions, so many and no more, and never at the cost of an answer.
 
 A Check is told about when its request says that it is sampled. Anybody can write that, so
-there is an allowance for each second, and a queue that holds so many; what finds no room is
-dropped and counted. What a collector does not take is dropped as well: it has the next ones.
+there is an allowance for each second, which all callers share, and a queue that holds so
+many. What is beyond the allowance is counted as limited, and nobody has to act on it. What
+finds no room, because the collector is slow, and what it does not take, is counted as dropped.
 """
 
 import asyncio
@@ -35,6 +36,7 @@ FLUSH_SECONDS: Final = 2.0
 
 EXPORTED: Final = "exported"
 DROPPED: Final = "dropped"
+LIMITED: Final = "limited"
 
 
 class Traces:
@@ -82,7 +84,7 @@ class Traces:
             ("outcome",),
             registry=registry,
         )
-        for outcome in (EXPORTED, DROPPED):
+        for outcome in (EXPORTED, DROPPED, LIMITED):
             self._spans.labels(outcome)
 
     def checked(
@@ -98,7 +100,10 @@ class Traces:
         context = trace_context_of(request.headers)
         if context is None or not context.is_sampled:
             return
-        if not self._allowance.take(self._timer()) or len(self._queue) >= QUEUE_LIMIT:
+        if not self._allowance.take(self._timer()):
+            self._spans.labels(LIMITED).inc(1 + len(waits))
+            return
+        if len(self._queue) >= QUEUE_LIMIT:
             self._spans.labels(DROPPED).inc(1 + len(waits))
             return
         self._queue.append(
