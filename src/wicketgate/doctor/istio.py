@@ -67,6 +67,7 @@ def istio_faults(documents: Sequence[Node], *, identity: Sequence[str]) -> Fault
         for document in documents
         for patch in _filter_patches(document)
         if _is_in_front(patch, of_istio_s_own=bool(policies))
+        and not (policies and all(map(_is_of_gateways, policies)) and _is_of_sidecars(patch))
         for mutation in _mutations(patch.at("patch", "value"))
     ]
     found = missing(identity, removals, drops_underscores=False)
@@ -106,6 +107,15 @@ def _is_in_front(patch: Node, *, of_istio_s_own: bool) -> bool:
     if operation == "INSERT_BEFORE" and of_istio_s_own:
         return subject not in _BEHIND
     return operation not in _NOT_IN_FRONT
+
+
+def _is_of_gateways(policy: Node) -> bool:
+    kinds = [each.at("kind").text for each in policy.at("spec", "targetRefs").items()]
+    return bool(kinds) and set(kinds) == {"Gateway"}
+
+
+def _is_of_sidecars(patch: Node) -> bool:
+    return patch.at("match", "context").text == "SIDECAR_INBOUND"
 
 
 def _mutations(entry: Node) -> Iterator[Node]:
