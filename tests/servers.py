@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from wicketgate.adapters.connection_telemetry import ConnectionTelemetry
 from wicketgate.adapters.grpcio_server import GrpcServer
 from wicketgate.adapters.wire_server import Checker, WireGrpcServer
-from wicketgate.app.authz import AuthzServer
+from wicketgate.app.transport import AuthzServer
 from wicketgate.grpc.endpoint import TlsIdentity
 from wicketgate.settings import Transport
 

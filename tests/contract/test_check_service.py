@@ -16,7 +16,7 @@ from processes import check
 from servers import serving_gate
 from transports import TRANSPORTS
 from wicketgate.adapters.envoy import SERVICE
-from wicketgate.app.authz import AuthzServer
+from wicketgate.app.transport import AuthzServer
 from wicketgate.settings import Transport
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

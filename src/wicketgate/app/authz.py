@@ -3,21 +3,17 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
 from itertools import count
 from random import random
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from wicketgate import __version__
 from wicketgate.adapters.admin import State, ready_if
-from wicketgate.adapters.connection_telemetry import ConnectionTelemetry
 from wicketgate.adapters.envoy import Responses
 from wicketgate.adapters.file_watch import FileWatch
-from wicketgate.adapters.jwks import JwksClient, JwksTiming
-from wicketgate.adapters.jwks_file import KeyFile
-from wicketgate.adapters.jwks_http import HttpFetch, open_session
 from wicketgate.adapters.library_log import capture_library_logs
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.pem_keys import PemKeys
@@ -27,31 +23,24 @@ from wicketgate.app.authz_status import AuthzStatus, GateParts
 from wicketgate.app.components import watch_components
 from wicketgate.app.first_sight import first_sight
 from wicketgate.app.in_force import PolicyInForce
+from wicketgate.app.keys import key_source, watch_keys
 from wicketgate.app.listeners import admin_listener
 from wicketgate.app.revocations import FollowedRevocations, follow_revocations
 from wicketgate.app.rulebook import LoadedRules, load_rules, rules_from, rules_of_tokens
 from wicketgate.app.status import access_of, status_feed
 from wicketgate.app.tasks import running
 from wicketgate.app.traces import follow_traces
+from wicketgate.app.transport import connection_telemetry, transport_of
 from wicketgate.core.identity import IdentityHeaders
 from wicketgate.core.record import DecisionDetail
 from wicketgate.core.replay_record import Sampling, sampling
 from wicketgate.core.service_token import ServiceTokens
 from wicketgate.core.status.access import Access
 from wicketgate.core.token import TokenVerifier
-from wicketgate.errors import InternalError
 from wicketgate.gate import Gate, KeySource
-from wicketgate.grpc.endpoint import TlsIdentity
-from wicketgate.lifecycle import Health, KeyObserver, Server, Stopping, drain
+from wicketgate.lifecycle import Health, Stopping, drain
 from wicketgate.reload import Reloader
-from wicketgate.settings import AuthzSettings, Process, Transport, files_of
-
-
-class AuthzServer(Server, Protocol):
-    """A transport: answers Checks at an address."""
-
-    async def start(self) -> str:
-        """Listen, and return the address with the port that was taken."""
+from wicketgate.settings import AuthzSettings, Process, files_of
 
 
 async def run_authz(
@@ -90,8 +79,8 @@ async def run_authz(
     stopping = Stopping()
     health = Health()
     async with AsyncExitStack() as stack:
-        keys = await stack.enter_async_context(_keys(settings, telemetry, health))
-        _watch(telemetry, verifier, keys)
+        keys = await stack.enter_async_context(key_source(settings, telemetry, health))
+        watch_keys(telemetry, verifier, keys)
         gate = Gate(
             rulebook=loaded.rulebook,
             keys=keys,
@@ -109,8 +98,8 @@ async def run_authz(
         )
         traces = await stack.enter_async_context(follow_traces(settings.traces, telemetry))
         gate.traces = None if traces is None else traces.traces
-        connections = _connections(settings, telemetry)
-        server = _server(settings, gate, connections)
+        connections = connection_telemetry(settings, telemetry)
+        server = transport_of(settings, gate, connections)
         components = {
             "keys": lambda: ready_if(keys.snapshot),
             "accepting": lambda: ready_if(health.is_open),
@@ -216,71 +205,6 @@ def _put_in_force(
     telemetry.log.info("reloaded", rules=loaded.rules, service_tokens=loaded.tokens)
 
 
-@asynccontextmanager
-async def _keys(
-    settings: AuthzSettings, telemetry: Telemetry, health: Health
-) -> AsyncIterator[KeySource]:
-    if settings.pem_keys is not None:
-        yield PemKeys(settings.pem_keys)
-        return
-    if settings.jwks_url is None:
-        msg = "settings hold neither a JWKS URL nor a PEM"
-        raise InternalError(msg)
-    cache = settings.jwks_cache_file
-    async with open_session() as session:
-        client = JwksClient(
-            HttpFetch(settings.jwks_url, session),
-            timing=JwksTiming(
-                refresh_seconds=settings.jwks_refresh_seconds,
-                cooldown_seconds=settings.jwks_cooldown_seconds,
-                max_stale_seconds=settings.jwks_max_stale_seconds,
-                wait_seconds=settings.jwks_wait_seconds,
-            ),
-            clock=time.time,
-            jitter=random,
-            store=KeyFile(cache, settings.jwks_url) if cache else None,
-            observer=KeyObserver(telemetry, health),
-        )
-        telemetry.watch(
-            "wicketgate_jwks_age_seconds",
-            "Seconds since the keys were last fetched.",
-            lambda: client.status().age_seconds,
-        )
-        telemetry.watch(
-            "wicketgate_jwks_last_success_timestamp_seconds",
-            "When the keys were last fetched, in POSIX seconds.",
-            lambda: client.status().last_success,
-        )
-        await client.start()
-        try:
-            yield client
-        finally:
-            await client.close()
-
-
-def _watch(telemetry: Telemetry, verifier: TokenVerifier, keys: KeySource) -> None:
-    telemetry.watch(
-        "wicketgate_keys_usable",
-        "Keys that tokens are verified with.",
-        lambda: float(len(keys.snapshot.keys)),
-    )
-    telemetry.watch_count(
-        "wicketgate_token_cache_hits",
-        "Tokens whose signature was already known to hold.",
-        lambda: float(verifier.cache_hits),
-    )
-    telemetry.watch_count(
-        "wicketgate_token_cache_misses",
-        "Tokens that had to be looked at anew.",
-        lambda: float(verifier.cache_misses),
-    )
-    telemetry.watch(
-        "wicketgate_token_cache_entries",
-        "Tokens that are remembered.",
-        lambda: float(verifier.remembered),
-    )
-
-
 def _responses(settings: AuthzSettings) -> Responses:
     identity = IdentityHeaders(
         aliases=settings.identity_aliases,
@@ -307,38 +231,6 @@ def _replays(settings: AuthzSettings) -> Sampling | None:
     if settings.decision_detail is not DecisionDetail.REPLAY:
         return None
     return sampling(settings.replay_share, random)
-
-
-def _connections(settings: AuthzSettings, telemetry: Telemetry) -> ConnectionTelemetry | None:
-    """Return what counts connections, where the transport tells of them."""
-    if settings.transport is not Transport.WIRE:
-        return None
-    return ConnectionTelemetry(telemetry.registry)
-
-
-def _server(
-    settings: AuthzSettings, gate: Gate, connections: ConnectionTelemetry | None
-) -> AuthzServer:
-    address, tls = str(settings.authz_address), _tls(settings)
-    # Each is imported when it is used: grpcio takes 20 MiB and half a second.
-    if connections is not None:
-        from wicketgate.adapters.wire_server import WireGrpcServer  # noqa: PLC0415
-
-        return WireGrpcServer(gate, address=address, observer=connections, tls=tls)
-    from wicketgate.adapters.grpcio_server import GrpcServer  # noqa: PLC0415
-
-    return GrpcServer(gate, address=address, tls=tls)
-
-
-def _tls(settings: AuthzSettings) -> TlsIdentity | None:
-    if settings.tls is None:
-        return None
-    return TlsIdentity(
-        certificate=settings.tls.cert_file,
-        key=settings.tls.key_file,
-        client_ca=settings.tls.client_ca_file,
-        allowed_sans=settings.tls.allowed_sans,
-    )
 
 
 def decision_ids(process: str) -> Iterator[str]:

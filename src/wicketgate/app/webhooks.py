@@ -2,13 +2,12 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from functools import partial
-from typing import Any, Final, TextIO
+from typing import Final, TextIO
 
 import structlog
-from aiohttp import web
 
 from wicketgate import __version__
 from wicketgate.adapters.admin import State, ready_if
@@ -16,20 +15,19 @@ from wicketgate.adapters.file_watch import FileWatch
 from wicketgate.adapters.library_log import capture_library_logs
 from wicketgate.adapters.log_stream import LossyStream
 from wicketgate.adapters.postgres import open_store
-from wicketgate.adapters.receiver import Receiver, Recorder, Store
+from wicketgate.adapters.receiver import Receiver
 from wicketgate.adapters.reload_telemetry import ReloadTelemetry
-from wicketgate.adapters.svix_verifier import SvixVerifier
 from wicketgate.adapters.telemetry import Instruments, make_log
 from wicketgate.adapters.webhook_telemetry import WebhookTelemetry
 from wicketgate.app.components import watch_components
-from wicketgate.app.listeners import admin_listener, listen
+from wicketgate.app.listeners import admin_listener
+from wicketgate.app.receiver import ReceiverServer, receiver_of, verifiers_of
 from wicketgate.app.status import access_of, status_feed
 from wicketgate.app.tasks import running
+from wicketgate.app.upkeep import Readiness, repeating
 from wicketgate.app.webhooks_status import BothRecorders, WebhooksStatus
-from wicketgate.core.event_body import parse_event
 from wicketgate.core.service_token import ServiceTokens
 from wicketgate.core.status.access import Access
-from wicketgate.errors import DependencyError
 from wicketgate.lifecycle import Health, Stopping, drain
 from wicketgate.reload import Reloader
 from wicketgate.settings import Process, WebhooksSettings, files_of
@@ -84,9 +82,9 @@ async def run_webhooks(
         readiness = Readiness(store.is_ready, log)
         prune = partial(store.prune, older_than_days=settings.retention_days)
         await stack.enter_async_context(
-            _repeating("readiness", readiness.look, READINESS_SECONDS, log)
+            repeating("readiness", readiness.look, READINESS_SECONDS, log)
         )
-        await stack.enter_async_context(_repeating("pruning", prune, PRUNE_SECONDS, log))
+        await stack.enter_async_context(repeating("pruning", prune, PRUNE_SECONDS, log))
         telemetry = WebhookTelemetry(log, instruments.registry)
         instruments.watch(
             "wicketgate_webhook_last_delivery_timestamp_seconds",
@@ -105,7 +103,7 @@ async def run_webhooks(
             timer=time.monotonic,
         )
         access = access_of(settings.admin_address, settings.status_tokens)
-        receiver = _receiver(settings, store, BothRecorders(telemetry, status.receipts))
+        receiver = receiver_of(settings, store, BothRecorders(telemetry, status.receipts))
         following: Reloader[WebhooksSettings] = Reloader(
             _loader(watch, environ),
             partial(_put_in_force, receiver, access, log, settings.database_url),
@@ -161,58 +159,6 @@ async def run_webhooks(
         log.info("stopped")
 
 
-class Readiness:
-    """Whether the store was ready when it was last looked at."""
-
-    def __init__(
-        self, ask: Callable[[], Awaitable[bool]], log: structlog.typing.FilteringBoundLogger
-    ) -> None:
-        """Ask by `ask`; until then it is not ready."""
-        self.is_ready = False
-        self._ask = ask
-        self._log = log
-
-    async def look(self) -> None:
-        """Look, and log a change."""
-        try:
-            is_ready = await self._ask()
-        except DependencyError:
-            is_ready = False
-        if is_ready is not self.is_ready:
-            self._log.info("store ready" if is_ready else "store not ready")
-        self.is_ready = is_ready
-
-
-class ReceiverServer:
-    """The receiver, as something that listens and is drained."""
-
-    def __init__(self, receiver: Receiver) -> None:
-        """Answer with `receiver`."""
-        self._receiver = receiver
-        # As long as it takes: `stop` says how long that may be.
-        self._runner = web.ServerRunner(receiver.server(), shutdown_timeout=0)
-
-    async def start(self, settings: WebhooksSettings) -> str:
-        """Listen, and return the address."""
-        await self._runner.setup()
-        return await listen(
-            self._runner, settings.webhooks_address, setting="WICKETGATE_WEBHOOKS_ADDRESS"
-        )
-
-    async def set_serving(self, *, serving: bool) -> None:
-        """Do nothing: over HTTP, whoever asks is told by ``/readyz``."""
-
-    async def retire(self) -> None:
-        """Keep answering, and have clients connect elsewhere."""
-        self._receiver.retire()
-
-    async def stop(self, *, grace: float) -> None:
-        """Stop listening, and let deliveries in flight finish within `grace` seconds."""
-        with suppress(TimeoutError):
-            async with asyncio.timeout(grace):
-                await self._runner.cleanup()
-
-
 def _loader(watch: FileWatch, environ: Mapping[str, str]) -> Callable[[], WebhooksSettings]:
     def load() -> WebhooksSettings:
         watch.mark()
@@ -228,52 +174,8 @@ def _put_in_force(
     database_url: str,
     settings: WebhooksSettings,
 ) -> None:
-    receiver.verifiers = _verifiers(settings)
+    receiver.verifiers = verifiers_of(settings)
     access.tokens = ServiceTokens(settings.status_tokens)
     log.info("reloaded", secrets=len(settings.signing_secrets))
     if settings.database_url != database_url:
         log.warning("DATABASE_URL changed and is not followed: restart to use the new one")
-
-
-def _verifiers(settings: WebhooksSettings) -> tuple[SvixVerifier, ...]:
-    return tuple(SvixVerifier(secret) for secret in settings.signing_secrets)
-
-
-def _receiver(settings: WebhooksSettings, store: Store, recorder: Recorder) -> Receiver:
-    return Receiver(
-        path=settings.path,
-        verifiers=_verifiers(settings),
-        parse=partial(
-            parse_event,
-            expected_instance=settings.instance_id,
-            organizations=settings.organizations,
-        ),
-        store=store,
-        recorder=recorder,
-        clock=time.time,
-        timer=time.perf_counter,
-    )
-
-
-@asynccontextmanager
-async def _repeating(
-    name: str,
-    work: Callable[[], Coroutine[Any, Any, object]],
-    seconds: float,
-    log: structlog.typing.FilteringBoundLogger,
-) -> AsyncIterator[None]:
-    """Do `work` again and again, for as long as the context lasts."""
-
-    async def repeat() -> None:
-        while True:
-            try:
-                await work()
-            except DependencyError as error:
-                log.warning("task failed", task=name, error=str(error))
-            except Exception as error:  # noqa: BLE001 - the next time it may go well
-                # No traceback: it may quote a row.
-                log.error("task failed", task=name, error=type(error).__name__)  # noqa: TRY400
-            await asyncio.sleep(seconds)
-
-    async with running(repeat()):
-        yield
