@@ -8,9 +8,9 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from textwrap import wrap
-from typing import Final
+from typing import Final, NoReturn
 
 from wicketgate.app.rulebook import check_rules
 from wicketgate.settings import (
@@ -162,9 +162,7 @@ def run_authz(parsed: argparse.Namespace) -> int:
     # Imported late: gRPC takes half a second that --help and mistakes need not wait for.
     from wicketgate.app.authz import run_authz as serve  # noqa: PLC0415
 
-    with asyncio.Runner(loop_factory=_event_loop()) as runner:
-        runner.run(serve(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty()))
-    return 0
+    return _run(serve(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty()))
 
 
 def run_webhooks(parsed: argparse.Namespace) -> int:
@@ -176,9 +174,17 @@ def run_webhooks(parsed: argparse.Namespace) -> int:
     # Imported late: Svix' library takes a second that --help and mistakes need not wait for.
     from wicketgate.app.webhooks import run_webhooks as serve  # noqa: PLC0415
 
+    return _run(serve(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty()))
+
+
+def _run(serving: Coroutine[None, None, None]) -> NoReturn:
     with asyncio.Runner(loop_factory=_event_loop()) as runner:
-        runner.run(serve(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty()))
-    return 0
+        runner.run(serving)
+        # All that was open is closed. To close the loop would wait for a look-up of a name
+        # that hangs, of a collector or of Clerk, and no thread in getaddrinfo(3) can be stopped.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -157,3 +157,50 @@ async def test_a_variable_that_opentelemetry_refuses_is_one_line(world: World) -
     assert status == 2
     assert "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT is not what" in line
     assert "rubbish" not in said
+
+
+RESOLVING = """
+import socket, sys, time
+# Without uvloop, whose look-ups no program can make hang.
+sys.modules["uvloop"] = None
+honest = socket.getaddrinfo
+
+def hang(host, *args, **kwargs):
+    if host != "collector.example.com":
+        return honest(host, *args, **kwargs)
+    print("hanging", flush=True)
+    time.sleep(600)
+
+socket.getaddrinfo = hang
+from wicketgate.cli import main
+sys.exit(main(["authz"]))
+"""
+
+
+async def test_a_resolver_that_hangs_does_not_keep_a_gate_from_its_end(world: World) -> None:
+    variables = environ(
+        world, WICKETGATE_TRACES_ENDPOINT="http://collector.example.com:4318/v1/traces"
+    )
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", RESOLVING),
+        env=variables,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    running = Running(process)
+    reading = asyncio.create_task(running.read())
+    try:
+        running.checks = str((await asyncio.wait_for(running.event("listening"), 20))["checks"])
+        async with grpc.aio.insecure_channel(running.checks) as channel:
+            await check(channel, check_request(SAMPLED))
+        assert process.stdout is not None
+        assert await asyncio.wait_for(process.stdout.readline(), 20) == b"hanging\n"
+        process.send_signal(signal.SIGTERM)
+
+        assert await asyncio.wait_for(process.wait(), 30) == 0
+        await running.event("stopped")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+        await reading
