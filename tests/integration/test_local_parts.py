@@ -24,6 +24,7 @@ from wicketgate.local.child import ChildProcess
 from wicketgate.local.clerk import BACKEND_PATH, PUBLIC_PATH, SECRET_KEY, ClerkDouble, Mode
 from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import NO_ANSWER, Client, Reply, bearer
+from wicketgate.local.command import where_the_page_is
 from wicketgate.local.envoy_config import EnvoyOptions
 from wicketgate.local.policy_file import shipped_policy
 from wicketgate.local.ports import LOOPBACK, held_port, held_ports
@@ -503,6 +504,25 @@ async def test_the_command_prints_what_to_paste_and_ctrl_c_stops_everything(
         await process.stop()
     assert "starting wicketgate authz with the transport grpcio" in process.stdout
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("gate_admin", "said"),
+    [
+        (
+            "http://127.0.0.1:9464",
+            "the status page: http://127.0.0.1:9464/ while `wicketgate local` runs",
+        ),
+        (
+            "http://127.0.0.1:40359",
+            "the status page: `wicketgate local` says where, because port 9464 was taken",
+        ),
+    ],
+)
+def test_the_tour_ends_with_the_status_page_and_sends_nobody_to_another_program(
+    gate_admin: str, said: str
+) -> None:
+    assert where_the_page_is(gate_admin, "wicketgate local") == said
 
 
 async def test_a_transport_that_is_none_is_refused(tmp_path: Path) -> None:

@@ -53,7 +53,6 @@ Somebody signs up, in another terminal, and is in Postgres then:
 
 Ctrl-C stops everything.
 """
-_STATUS: Final = "the status page: {page} while `{command}` runs"
 
 
 async def run_local(*, tour: bool, transport: Transport, envoy: str | None) -> int:
@@ -91,8 +90,17 @@ async def run_local(*, tour: bool, transport: Transport, envoy: str | None) -> i
                 is_well = await run_tour(stack, Table(sys.stdout, os.environ))
         except asyncio.CancelledError:
             return INTERRUPTED if tour else 0
-    _report(_STATUS.format(page=f"http://{LOOPBACK}:{GATE_ADMIN}/", command=_command()))
+    _report(where_the_page_is(stack.gate_admin, _command()))
     return 0 if is_well else 1
+
+
+def where_the_page_is(gate_admin: str, command: str) -> str:
+    """Return where the gate's status page is when `command` runs, after it was at `gate_admin`."""
+    usual = f"http://{LOOPBACK}:{GATE_ADMIN}"
+    if gate_admin == usual:
+        return f"the status page: {usual}/ while `{command}` runs"
+    # Who has the port may have it still, and is no status page.
+    return f"the status page: `{command}` says where, because port {GATE_ADMIN} was taken"
 
 
 def _pages(stack: LocalStack) -> str:
