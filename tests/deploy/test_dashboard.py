@@ -162,6 +162,16 @@ def test_a_number_that_may_be_missing_says_why(panel: Mapping[str, Any]) -> None
     assert is_always_there or "noValue" in defaults_of(panel)
 
 
+@pytest.mark.parametrize(
+    "panel",
+    [each for each in PANELS if each["type"] not in {"stat", "row", "text"}],
+    ids=lambda panel: panel["title"],
+)
+def test_an_empty_panel_says_what_that_means(panel: Mapping[str, Any]) -> None:
+    """Nothing was denied, or there is no database, no receiver, no trace: that is no fault."""
+    assert defaults_of(panel)["noValue"]
+
+
 @pytest.mark.parametrize("url", sorted(set(links_in(DASHBOARD))))
 def test_a_link_leads_to_a_section_of_the_runbook(url: str) -> None:
     base, _, anchor = url.partition("#")
