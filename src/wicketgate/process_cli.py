@@ -12,7 +12,6 @@ from collections.abc import Callable, Coroutine
 from textwrap import wrap
 from typing import Final, NoReturn
 
-from wicketgate.app.rulebook import check_rules
 from wicketgate.settings import (
     MigrateSettings,
     Process,
@@ -154,12 +153,13 @@ def _percent(text: str) -> float:
 def run_authz(parsed: argparse.Namespace) -> int:
     """Run ``wicketgate authz``; return the exit status."""
     if parsed.check:
+        from wicketgate.app.rulebook import check_rules  # noqa: PLC0415
+
         check_rules(os.environ)
         print("the settings are good")
         return 0
     # gRPC's own complaints are not for operators; what matters is told by us.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    # Imported late: gRPC takes half a second that --help and mistakes need not wait for.
     from wicketgate.app.authz import run_authz as serve  # noqa: PLC0415
 
     return _run(serve(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty()))
@@ -171,7 +171,6 @@ def run_webhooks(parsed: argparse.Namespace) -> int:
         WebhooksSettings.from_environ(os.environ)
         print("the settings are good")
         return 0
-    # Imported late: Svix' library takes a second that --help and mistakes need not wait for.
     from wicketgate.app.webhooks import run_webhooks as serve  # noqa: PLC0415
 
     return _run(serve(os.environ, log_stream=sys.stderr, is_interactive=sys.stderr.isatty()))
@@ -199,7 +198,6 @@ def _event_loop() -> Callable[[], asyncio.AbstractEventLoop] | None:
 def run_migrate(parsed: argparse.Namespace) -> int:
     """Run ``wicketgate migrate``; return the exit status."""
     settings = MigrateSettings.from_environ(os.environ)
-    # Imported late, as above: Postgres' library.
     from wicketgate.app.migrate import migrate, pending, roles  # noqa: PLC0415
 
     if parsed.roles:
@@ -216,7 +214,6 @@ def run_migrate(parsed: argparse.Namespace) -> int:
 def run_sync(parsed: argparse.Namespace) -> int:
     """Run ``wicketgate sync``; return the exit status."""
     settings = SyncSettings.from_environ(os.environ)
-    # Imported late, as above: Postgres' library.
     from wicketgate.app.sync import run_sync as reconcile  # noqa: PLC0415
 
     return asyncio.run(

@@ -34,12 +34,12 @@ from wicketgate.local.webhook_sender import (
 )
 from wicketgate.local.webhook_stack import WebhookStack
 
-DELIVERIES = int(os.environ.get("CRASH_DELIVERIES", "10000"))
+DELIVERIES = int(os.environ.get("CRASH_DELIVERIES", "3000"))
 """How many are sent while the receiver is killed, besides what is sent again."""
-OUTAGE_DELIVERIES = int(os.environ.get("CRASH_DELIVERIES", "3000"))
-"""How many are sent while Postgres goes away; ``CRASH_DELIVERIES=10000`` sends more."""
+OUTAGE_DELIVERIES = int(os.environ.get("CRASH_DELIVERIES", "1500"))
+"""How many are sent while Postgres goes away. ``make soak-webhooks`` sends 10,000 each time."""
 TIMEOUT_SECONDS = 240
-"""It takes some 15 s; a machine that is busy with other work gets time."""
+"""It takes some seconds; a machine that is busy with other work gets time."""
 EVENTS_A_USER = 4
 PARALLEL = 32
 NOW = int(time.time() * 1000)
