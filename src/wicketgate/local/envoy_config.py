@@ -155,9 +155,9 @@ def _apply(options: EnvoyOptions, manager: Document) -> None:
         _let_change(authz, re.sub("[-_]", "[-_]", name))
         # One for each, because Envoy refuses long expressions (RE2 program size).
         key = {"safe_regex": {"regex": f"(?i){re.sub('[-_]', '.', name)}"}}
-        strip["typed_config"]["mutations"]["request_mutations"].append(
-            {"remove_on_match": {"key_matcher": key}}
-        )
+        for of in ("request_mutations", "request_trailers_mutations"):
+            removals = strip["typed_config"]["mutations"].setdefault(of, [])
+            removals.append({"remove_on_match": {"key_matcher": key}})
     shown = [*options.shown_headers, *(["cookie"] if options.session_cookies else [])]
     authz["allowed_headers"]["patterns"] += [{"exact": name} for name in shown]
     if options.session_cookies:
