@@ -33,7 +33,7 @@ CLOSED: Final[dict[str, frozenset[str]]] = {
     "transport": frozenset({"wire", "grpcio", ""}),
     "type": KNOWN_TYPES | {OTHER_TYPE},
     "reason": frozenset({"allowed", *Reason, *Refusal, *Rejection, *Failure}),
-    "outcome": frozenset({"ok", "failed", "exported", "dropped", *Sighting, *Outcome}),
+    "outcome": frozenset({"ok", "failed", "exported", "dropped", "limited", *Sighting, *Outcome}),
 }
 """Every word that a label can be, whatever is asked; others are the operator's own names."""
 OPERATORS: Final = frozenset({"rule", "name", "component", "digest", "version", "python"})

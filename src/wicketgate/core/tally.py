@@ -27,7 +27,7 @@ BUCKETS: Final = (
 MAX_NAMES: Final = 1_000
 """Rules, and tokens, that are counted each under its own name: the first of the file, so
 that all replicas choose the same. Ten thousand would be 20,000 series of each gate, and
-0.2 s of each scrape, in which no Check is answered."""
+0.1 s of each scrape, in which no Check is answered."""
 OTHER: Final = "_other"
 """All further ones together. No name of a rule or a token begins with ``_``."""
 
