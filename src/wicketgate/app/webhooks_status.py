@@ -57,7 +57,7 @@ class WebhooksStatus:
                 good=receipts.taken,
                 bad=receipts.failed + receipts.rejected,
                 durations=receipts.durations(),
-                words=dict(receipts.words),
+                words={str(word): number for word, number in receipts.words.items()},
             )
         )
 

@@ -1,4 +1,4 @@
-"""What to do about a denial, in a sentence for whoever runs the gate or wrote the caller.
+"""What to do about a denial or a delivery that was not taken, in a sentence for whoever runs us.
 
 docs/reasons.md says it at length; this is what fits beside a row.
 """
@@ -6,6 +6,8 @@ docs/reasons.md says it at length; this is what fits beside a row.
 from typing import Final
 
 from wicketgate.core.reason import Reason
+from wicketgate.core.receipt import Failure, Refusal
+from wicketgate.core.webhook import Rejection
 
 _ANOTHER_INSTANCE: Final = (
     "A token of another Clerk instance, often development against production: compare "
@@ -89,3 +91,32 @@ ADVICE: Final[dict[Reason, str]] = {
     Reason.PEER_NOT_ALLOWED: "An Envoy whose certificate is not in WICKETGATE_TLS_ALLOWED_SANS.",
     Reason.INTERNAL_ERROR: "A defect: please report it with what stands beside it.",
 }
+
+_NOT_SVIX: Final = (
+    "Clerk never sends this: a stranger, or a proxy on the way that changes requests."
+)
+_BODY: Final = "The body was cut on its way: compare limits and timeouts of what stands before us."
+
+DELIVERY_ADVICE: Final[dict[Refusal | Rejection | Failure, str]] = {
+    Refusal.NOT_HTTP: _NOT_SVIX,
+    Refusal.NOT_FOUND: "Compare the path of Clerk's endpoint with WICKETGATE_WEBHOOKS_PATH.",
+    Refusal.METHOD_NOT_ALLOWED: _NOT_SVIX,
+    Refusal.CONTENT_ENCODING: _NOT_SVIX,
+    Refusal.TOO_LARGE: _NOT_SVIX,
+    Refusal.TOO_SLOW: _BODY,
+    Refusal.BROKEN_BODY: _BODY,
+    Rejection.MISSING_HEADER: _NOT_SVIX,
+    Rejection.REPEATED_HEADER: _NOT_SVIX,
+    Rejection.BAD_MESSAGE_ID: _NOT_SVIX,
+    Rejection.BAD_TIMESTAMP: _NOT_SVIX,
+    Rejection.OUTSIDE_TOLERANCE: "A replay, or the clock here is off by minutes: check NTP.",
+    Rejection.BAD_SIGNATURE_HEADER: _NOT_SVIX,
+    Rejection.UNKNOWN_SCHEME: _NOT_SVIX,
+    Rejection.NO_MATCHING_SIGNATURE: "A forgery, or CLERK_WEBHOOK_SIGNING_SECRET is that of "
+    "another endpoint; two count while one is replaced.",
+    Failure.STORE_UNAVAILABLE: "Postgres refuses, or cannot be reached. They come again.",
+    Failure.STORE_TIMEOUT: "Postgres is slow: look at its locks and load. They come again.",
+    Failure.BUSY: "More arrive than the pool writes; Svix spreads them out by sending them again.",
+    Failure.INTERNAL: "A defect: please report it with what stands beside it. They come again.",
+}
+"""None has a page of its own to lead to."""

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from wicketgate.core.reason import ANSWERS, Reason
 from wicketgate.core.record import ALLOW, DENY
-from wicketgate.core.status.advice import ADVICE
+from wicketgate.core.status.advice import ADVICE, DELIVERY_ADVICE
 from wicketgate.core.status.facts import (
     AuthzFacts,
     KeyFacts,
@@ -118,6 +118,7 @@ def webhooks_document(
             {"reason": word, "total": number, "per_second": rates.words.get(word, 0.0)}
             for word, number in _greatest_first(receipts.words)
         ],
+        "words": {word: {"advice": DELIVERY_ADVICE[word]} for word in sorted(receipts.words)},
         "events": {"total": receipts.troubles, "newest": receipts.newest(after.events)},
         "history": facts.history.series(after.samples),
     }

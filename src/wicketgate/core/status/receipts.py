@@ -11,7 +11,8 @@ from itertools import accumulate
 from typing import Final
 
 from wicketgate.core.delivery import Outcome
-from wicketgate.core.receipt import Failure, Receipt
+from wicketgate.core.receipt import Failure, Receipt, Refusal
+from wicketgate.core.webhook import Rejection
 
 NEWEST_FAILED: Final = 40
 NEWEST_REJECTED: Final = 10
@@ -23,6 +24,7 @@ BOUNDS: Final = (
 )
 """Seconds. From a commit on a fast disk to where Svix gives up."""
 
+Refused = Refusal | Rejection | Failure
 _Kept = tuple[int, float, Receipt]
 
 
@@ -44,7 +46,7 @@ class ReceiptLedger:
         self.last_taken_at: float | None = None
         self._clock = clock
         self._outcomes: dict[tuple[str, Outcome], int] = {}
-        self._words: dict[str, int] = {}
+        self._words: dict[Refused, int] = {}
         self._durations = [0] * (len(BOUNDS) + 1)
         self._lags: deque[float] = deque(maxlen=LAGS)
         self._failed: deque[_Kept] = deque(maxlen=NEWEST_FAILED)
@@ -74,7 +76,7 @@ class ReceiptLedger:
             self._lags.append(lag_seconds)
 
     @property
-    def words(self) -> Mapping[str, int]:
+    def words(self) -> Mapping[Refused, int]:
         """How many failed or were rejected for each reason."""
         return self._words
 

@@ -12,7 +12,7 @@ from wicketgate.core.answer import TYPE_BASE
 from wicketgate.core.delivery import Outcome
 from wicketgate.core.reason import Reason
 from wicketgate.core.receipt import Failure, Receipt
-from wicketgate.core.status.advice import ADVICE
+from wicketgate.core.status.advice import ADVICE, DELIVERY_ADVICE
 from wicketgate.core.status.denials import DenialLedger
 from wicketgate.core.status.document import (
     Changes,
@@ -320,6 +320,7 @@ def test_a_receiver_that_has_taken_nothing_has_a_document() -> None:
         },
         "outcomes": [],
         "reasons": [],
+        "words": {},
         "events": {"total": 0, "newest": []},
         "history": {"first": 1, "good": [], "bad": [], "p99_ms": []},
     }
@@ -337,6 +338,7 @@ def test_what_became_of_deliveries_is_told() -> None:
     assert (told["deliveries"]["taken_per_second"], told["deliveries"]["failed"]) == (1.0, 1)
     assert told["outcomes"] == [{"type": "user.created", "outcome": "applied", "total": 1}]
     assert told["reasons"] == [{"reason": "store_timeout", "total": 1, "per_second": 1.0}]
+    assert told["words"] == {"store_timeout": {"advice": DELIVERY_ADVICE[Failure.STORE_TIMEOUT]}}
     assert [each["message_id"] for each in told["events"]["newest"]] == ["msg_2"]
 
 

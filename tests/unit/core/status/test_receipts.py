@@ -7,6 +7,7 @@ import pytest
 
 from wicketgate.core.delivery import Outcome
 from wicketgate.core.receipt import Failure, Receipt, Refusal
+from wicketgate.core.status.advice import DELIVERY_ADVICE
 from wicketgate.core.status.receipts import (
     BOUNDS,
     LAGS,
@@ -118,3 +119,11 @@ def test_the_lag_is_that_of_the_newest() -> None:
         kept.record(APPLIED, seconds=0.01, lag_seconds=lag)
 
     assert kept.lag() == {"p50": 3.0, "greatest": 9.0, "newest": 2.0}
+
+
+@pytest.mark.parametrize("word", [*Refusal, *Rejection, *Failure])
+def test_whatever_is_not_taken_has_an_advice(word: Refusal | Rejection | Failure) -> None:
+    advice = DELIVERY_ADVICE[word]
+
+    assert advice.endswith(".")
+    assert 20 <= len(advice) <= 120
