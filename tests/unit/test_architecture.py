@@ -24,6 +24,7 @@ RANK: Final = {
     "errors": 0,
     "status": 0,  # the files of the status page
     "grpc": 1,
+    "metrics": 1,
     "sql": 1,
     "adapters": 2,
     "lifecycle": 2,

@@ -6,7 +6,8 @@ import math
 import pytest
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
-from wicketgate.adapters.telemetry import Instruments, exposition_of, make_log
+from wicketgate.adapters.telemetry import Instruments, make_log
+from wicketgate.metrics.exposition import exposition_of
 
 
 @pytest.fixture

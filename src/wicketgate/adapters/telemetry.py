@@ -8,7 +8,7 @@ service tokens: never a path, a user or a ``kid``.
 import json
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Final, Protocol, TextIO, cast
 
@@ -20,28 +20,20 @@ from prometheus_client import (
     ProcessCollector,
     disable_created_metrics,
 )
-from prometheus_client.core import (
-    CounterMetricFamily,
-    GaugeMetricFamily,
-    HistogramMetricFamily,
-    Metric,
-)
-from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample
-from prometheus_client.utils import floatToGoString
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from wicketgate import __version__
 from wicketgate.core.record import DecisionLog, Record, fields_of
 from wicketgate.core.service_token import ServiceToken
-from wicketgate.core.tally import BUCKETS, DecisionTally
+from wicketgate.core.tally import DecisionTally
 from wicketgate.core.verdict import Deny, Verdict
+from wicketgate.metrics.decisions import Decisions
+from wicketgate.metrics.exposition import exposition_of
+from wicketgate.metrics.families import Reading, Readings
 
 MAX_LINE: Final = 4000
 """Characters. A pipe takes 4,096 whole (POSIX ``PIPE_BUF``; longer lines are lost), and
 the event, the level and the time come to less than the rest."""
-_number: Callable[[float], str] = floatToGoString
-_HELP: Final = str.maketrans({"\\": r"\\", "\n": r"\n"})
-_VALUE: Final = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
 
 class LineStream(Protocol):
@@ -101,11 +93,11 @@ class Instruments:
 
     def watch(self, name: str, meaning: str, read: Callable[[], float | None]) -> None:
         """Export a gauge whose value is read at each scrape; `None` leaves it out."""
-        self.registry.register(_Reading(GaugeMetricFamily, name, meaning, read))
+        self.registry.register(Reading(GaugeMetricFamily, name, meaning, read))
 
     def watch_count(self, name: str, meaning: str, read: Callable[[], float]) -> None:
         """Export a counter that is kept elsewhere and read at each scrape."""
-        self.registry.register(_Reading(CounterMetricFamily, name, meaning, read))
+        self.registry.register(Reading(CounterMetricFamily, name, meaning, read))
 
     def watch_labelled(
         self,
@@ -115,7 +107,7 @@ class Instruments:
         read: Callable[[], Mapping[tuple[str, ...], float]],
     ) -> None:
         """Export a gauge for each key of what is read at each scrape: its labels' values."""
-        self.registry.register(_Readings(name, meaning, labels, read))
+        self.registry.register(Readings(name, meaning, labels, read))
 
     def exposition(self) -> bytes:
         """Return the metrics in Prometheus' text format."""
@@ -151,7 +143,7 @@ class Telemetry(Instruments):
         self._logs_denied = decision_log is DecisionLog.DENIED
         self._clock = clock
         self._tally = DecisionTally()
-        self.registry.register(_Decisions(self._tally))
+        self.registry.register(Decisions(self._tally))
         self._replays_left_out = self._counter(
             "wicketgate_replays_left_out",
             "Decisions logged without what a replay needs, because the line was too long.",
@@ -221,140 +213,3 @@ class Telemetry(Instruments):
         if not isinstance(verdict, Deny):
             return False
         return self._logs_denied or bool(verdict.detail)
-
-
-class _Decisions(Collector):
-    """Exports a tally; counters of the library's own would cost more than to decide does."""
-
-    def __init__(self, tally: DecisionTally) -> None:
-        self._tally = tally
-
-    def collect(self) -> Iterator[Metric]:
-        tally = self._tally
-        yield _counters(
-            "wicketgate_checks",
-            "Decisions.",
-            ("verdict", "reason", "principal"),
-            tally.by_kind().items(),
-        )
-        yield _counters(
-            "wicketgate_denials",
-            "Decisions to deny.",
-            ("reason",),
-            (((reason,), number) for reason, number in tally.by_reason().items()),
-        )
-        yield _counters(
-            "wicketgate_rule_checks",
-            "Decisions, by the rule that decided.",
-            ("rule", "verdict"),
-            tally.by_rule().items(),
-        )
-        yield _counters(
-            "wicketgate_shadow_checks",
-            "What shadow rules would have said.",
-            ("rule", "verdict"),
-            tally.by_shadow().items(),
-        )
-        yield from self._tokens()
-        bounds = (*map(floatToGoString, BUCKETS), "+Inf")
-        yield HistogramMetricFamily(
-            "wicketgate_check_seconds",
-            "Time from reading a Check to its answer.",
-            buckets=list(zip(bounds, map(float, tally.durations()), strict=True)),
-            sum_value=tally.seconds,
-        )
-
-    def _tokens(self) -> Iterator[Metric]:
-        tokens = self._tally.by_token()
-        yield _counters(
-            "wicketgate_service_token_checks",
-            "Requests with a service token that is known, whatever was decided.",
-            ("name",),
-            (((name,), number) for name, (number, _) in tokens.items()),
-        )
-        yield _gauges(
-            "wicketgate_service_token_last_used_seconds",
-            "When a service token of this name was last shown, in POSIX seconds.",
-            ("name",),
-            (((name,), last) for name, (_, last) in tokens.items() if last is not None),
-        )
-
-
-def _counters(
-    name: str, meaning: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
-) -> Metric:
-    family = CounterMetricFamily(name, meaning, labels=labels)
-    for key, number in samples:
-        family.add_metric(key, number)
-    return family
-
-
-def _gauges(
-    name: str, meaning: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
-) -> Metric:
-    family = GaugeMetricFamily(name, meaning, labels=labels)
-    for key, number in samples:
-        family.add_metric(key, number)
-    return family
-
-
-class _Readings(Collector):
-    def __init__(
-        self,
-        name: str,
-        meaning: str,
-        labels: tuple[str, ...],
-        read: Callable[[], Mapping[tuple[str, ...], float]],
-    ) -> None:
-        self._name = name
-        self._meaning = meaning
-        self._labels = labels
-        self._read = read
-
-    def collect(self) -> list[Metric]:
-        return [_gauges(self._name, self._meaning, self._labels, self._read().items())]
-
-
-class _Reading(Collector):
-    def __init__(
-        self,
-        family: type[GaugeMetricFamily | CounterMetricFamily],
-        name: str,
-        meaning: str,
-        read: Callable[[], float | None],
-    ) -> None:
-        self._family = family
-        self._name = name
-        self._meaning = meaning
-        self._read = read
-
-    def collect(self) -> list[Metric]:
-        value = self._read()
-        return [] if value is None else [self._family(self._name, self._meaning, value)]
-
-
-def exposition_of(registry: CollectorRegistry) -> bytes:
-    """Return what `registry` collects, in Prometheus' text format and half of the library's time.
-
-    While a scrape is answered, no Check is. The library asks of each name, in each sample,
-    whether it is one; ours are constants, of counters, gauges and histograms.
-    """
-    lines: list[str] = []
-    for family in registry.collect():
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        lines.append(f"# HELP {name} {family.documentation.translate(_HELP)}\n")
-        lines.append(f"# TYPE {name} {family.type}\n")
-        lines += map(_line, family.samples)
-    return "".join(lines).encode()
-
-
-def _line(sample: Sample) -> str:
-    if not sample.labels:
-        return f"{sample.name} {_number(sample.value)}\n"
-    pairs = [f'{name}="{_escaped(text)}"' for name, text in sorted(sample.labels.items())]
-    return f"{sample.name}{{{','.join(pairs)}}} {_number(sample.value)}\n"
-
-
-def _escaped(text: str) -> str:
-    # Hardly any text has something to escape, and to look is cheaper than to translate.
-    return text.translate(_VALUE) if "\\" in text or '"' in text or "\n" in text else text

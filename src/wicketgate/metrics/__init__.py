@@ -1,0 +1,1 @@
+"""Prometheus' metrics: what is kept elsewhere, read and written when somebody scrapes."""
