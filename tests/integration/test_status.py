@@ -15,6 +15,7 @@ from conformance.table import World, bearer
 from gates import check_request
 from processes import Running, check, environ, gate, receiver
 from webhooks import PATH, SECRET, USER, body_of, signed, user
+from wicketgate.core.status.advice import COMPONENT_ADVICE
 from wicketgate.status import ASSETS
 
 TOKEN = "a-status-token-of-more-than-32-characters"
@@ -196,7 +197,9 @@ async def test_a_receiver_shows_what_went_wrong_and_nothing_of_the_body() -> Non
 
     assert (failed["what"], failed["type"], failed["status"]) == ("failed", "user.created", 503)
     assert (forged["what"], forged["message_id"]) == ("rejected", "")
-    assert json.loads(document)["process"]["kind"] == "webhooks"
+    process = json.loads(document)["process"]
+    assert process["kind"] == "webhooks"
+    assert process["advice"] == {"store": COMPONENT_ADVICE["store"]}
     for word in (USER, "mina", "Okafor", SECRET, "hunter2", "msg_somebody"):
         assert word not in document
         assert word.encode() not in stream.raw

@@ -42,24 +42,13 @@ export function showNumbers(good, bad, numbers, goodMore, badMore) {
   say("bad-more", badMore);
 }
 
-// What each component means when it is not ready, and what to do.
-const ADVICE = {
-  keys: "Users are refused, with 503, until Clerk's keys are there: see whether their URL can be reached from here.",
-  accepting: "It does not listen yet, or no longer.",
-  policy: "What was written last cannot be used, and the old stays in force: the log says why.",
-  revocations: "It does not hear for certain who is revoked: see whether Postgres can be reached from here, without a pooler between.",
-  "first sight": "Users whom it has not seen before get no row, and are let in: see whether Postgres can be reached from here.",
-  store: "Deliveries are refused, with 503, and come again by themselves: see whether Postgres can be reached from here, and whether wicketgate migrate was run.",
-  secrets: "What was written last cannot be used, and the old secrets stay in force: the log says why.",
-};
-
 export function showTroubles() {
   const found = [];
   const { process, keys, revocations } = sections;
   if (process?.draining) found.push(["is-doubtful", "It is leaving: it answers what still comes, and ends soon."]);
   for (const [name, state] of Object.entries(process?.components ?? {})) {
     if (state === "ready" || (process.draining && name === "accepting")) continue;
-    found.push([state === "degraded" ? "is-doubtful" : "is-bad", `${name}: ${state}. ${ADVICE[name] ?? "The log says why."}`]);
+    found.push([state === "degraded" ? "is-doubtful" : "is-bad", `${name}: ${state}. ${process.advice[name]}`]);
   }
   if (keys?.failures && keys.keys.length) found.push(["is-doubtful", `Clerk's keys were not fetched, ${keys.failures} times in a row: ${keys.error}. Those that are known stay in force meanwhile.`]);
   if (revocations && !revocations.users_let_in) found.push(["is-bad", "It has been unknown for too long who was revoked: users are refused."]);

@@ -1,6 +1,6 @@
-"""What to do about a denial or a delivery that was not taken, in a sentence for whoever runs us.
+"""What to do about a denial, a delivery that was not taken, or a component that is not ready.
 
-docs/reasons.md says it at length; this is what fits beside a row.
+It is a sentence for whoever runs us. docs/reasons.md says of reasons more than fits beside a row.
 """
 
 from typing import Final
@@ -120,3 +120,20 @@ DELIVERY_ADVICE: Final[dict[Refusal | Rejection | Failure, str]] = {
     Failure.INTERNAL: "A defect: please report it with what stands beside it. They come again.",
 }
 """None has a page of its own to lead to."""
+
+COMPONENT_ADVICE: Final[dict[str, str]] = {
+    "keys": "Users are refused, with 503, until Clerk's keys are there: see whether their URL can "
+    "be reached from here.",
+    "accepting": "It does not listen yet, or no longer.",
+    "policy": "What was written last cannot be used, and the old stays in force: the log says "
+    "why.",
+    "revocations": "It does not hear for certain who is revoked: see whether Postgres can be "
+    "reached from here, without a pooler between.",
+    "first sight": "Users whom it has not seen before get no row, and are let in: see whether "
+    "Postgres can be reached from here.",
+    "store": "Deliveries are refused, with 503, and come again by themselves: see whether "
+    "Postgres can be reached from here, and whether wicketgate migrate was run.",
+    "secrets": "What was written last cannot be used, and the old secrets stay in force: the log "
+    "says why.",
+}
+"""By the name of the component, as in ``/readyz``: what it means, and what to do."""

@@ -12,7 +12,7 @@ from typing import Final, TypeVar
 
 from wicketgate.core.reason import ANSWERS, Reason
 from wicketgate.core.record import ALLOW, DENY
-from wicketgate.core.status.advice import ADVICE, DELIVERY_ADVICE
+from wicketgate.core.status.advice import ADVICE, COMPONENT_ADVICE, DELIVERY_ADVICE
 from wicketgate.core.status.facts import (
     AuthzFacts,
     KeyFacts,
@@ -28,6 +28,7 @@ from wicketgate.core.tally import OTHER
 FORMAT: Final = 1
 """Raised when a member changes its meaning or goes; new ones may come without."""
 _LEADS_TO_A_PAGE: Final = ("https://", "http://")
+_READY: Final = "ready"
 Document = Mapping[str, object]
 Word = TypeVar("Word", bound=str)
 
@@ -158,6 +159,11 @@ def _process(process: ProcessFacts) -> Mapping[str, object]:
         "started_at": round(process.started_at, 3),
         "draining": process.is_draining,
         "components": dict(process.components),
+        "advice": {
+            name: COMPONENT_ADVICE[name]
+            for name, state in process.components.items()
+            if state != _READY
+        },
         "facts": dict(process.facts),
     }
 

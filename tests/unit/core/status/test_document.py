@@ -12,7 +12,7 @@ from wicketgate.core.answer import TYPE_BASE
 from wicketgate.core.delivery import Outcome
 from wicketgate.core.reason import Reason
 from wicketgate.core.receipt import Failure, Receipt
-from wicketgate.core.status.advice import ADVICE, DELIVERY_ADVICE
+from wicketgate.core.status.advice import ADVICE, COMPONENT_ADVICE, DELIVERY_ADVICE
 from wicketgate.core.status.denials import DenialLedger
 from wicketgate.core.status.document import (
     Changes,
@@ -119,6 +119,7 @@ def test_a_gate_that_has_decided_nothing_has_a_document() -> None:
             "started_at": 1_790_000_000.123,
             "draining": False,
             "components": {"keys": "ready"},
+            "advice": {},
             "facts": {"transport": "wire"},
         },
         "decisions": {
@@ -258,6 +259,14 @@ def test_revocations_are_told_as_counts(known: RevocationFacts, told: tuple[obje
     words = ("users", "sessions", "stale_seconds", "state", "users_let_in")
 
     assert dict(zip(words, told, strict=True)) == authz(revocations=known)["revocations"]
+
+
+def test_a_component_comes_with_what_to_do_while_it_is_not_ready() -> None:
+    states = {"keys": "not ready", "accepting": "ready", "policy": "degraded"}
+    told = authz(process=replace(PROCESS, components=states))["process"]
+
+    assert told["components"] == states
+    assert told["advice"] == {name: COMPONENT_ADVICE[name] for name in ("keys", "policy")}
 
 
 def test_a_pem_was_never_fetched() -> None:
