@@ -2,7 +2,7 @@
 
     python tests/deploy/sidecar_config.py > deploy/sidecar/envoy.yaml
 
-Two addresses and the words at the top are all that differs; a test compares.
+Three addresses and the words beside them are all that differs; a test compares.
 """
 
 import sys
@@ -18,9 +18,21 @@ _HEADER: Final = """\
 #
 # Made of envoy.yaml at the top of the repository by tests/deploy/sidecar_config.py: change that
 # file, and make this one anew. What differs is the address of `edge`, which other pods must reach,
-# and that of the gate. `internal`, which admits service tokens, stays on the pod's loopback.
+# that of the gate, and that of the admin interface, which the service beside it must not reach.
+# `internal`, which admits service tokens, stays on the pod's loopback.
 """
 _CHANGES: Final = (
+    (
+        "this port can read the configuration and stop the process: loopback only.",
+        (
+            "this socket can read the configuration and stop the process. The service\n"
+            "  # shares the pod's loopback, so this is in a volume that no other container mounts."
+        ),
+    ),
+    (
+        "address: { socket_address: { address: 127.0.0.1, port_value: 9901 } }",
+        "address: { pipe: { path: /run/envoy/admin.sock, mode: 384 } } # 0600",
+    ),
     (
         "address: { socket_address: { address: 127.0.0.1, port_value: 8000 } }",
         "address: { socket_address: { address: 0.0.0.0, port_value: 8000 } }",

@@ -2,23 +2,29 @@
 
 import asyncio
 import json
+import re
+import shlex
+import shutil
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from socket import AF_UNIX, socket
+from stat import S_IMODE
 from typing import Any, Final
 
 import kubernetes_validate  # type: ignore[import-untyped] # no stubs here
 import pytest
 import pytest_asyncio
 import yaml
+from aiohttp import ClientSession, UnixConnector
 
 from conformance.table import World
 from deploy.attacks import arriving, unasked, with_token
 from deploy.edges import FORGED, IMPOSTOR, Edge, complaint_about
-from deploy.sidecar_config import DERIVED, OURS, derived
+from deploy.sidecar_config import DERIVED, OURS, REPOSITORY, derived
 from deploy_manifests import built_as_it_is
 from processes import environ, gate
 from wicketgate import __version__
@@ -26,12 +32,12 @@ from wicketgate.doctor.examine import examine
 from wicketgate.local.clerk_instance import USER
 from wicketgate.local.client import Client, bearer
 from wicketgate.local.envoy import EnvoyProcess, find_envoy
-from wicketgate.local.envoy_config import render_config
 from wicketgate.local.ports import LOOPBACK, held_ports
 from wicketgate.local.upstream import EchoUpstream
 
 HERE: Final = DERIVED.parent
 SOCKET: Final = "/run/wicketgate/checks.sock"
+ADMIN: Final = "/run/envoy/admin.sock"
 
 Document = dict[str, Any]
 
@@ -66,7 +72,7 @@ def envoy_yaml() -> Document:
 # ------------------------------------------------------------------------------- what it says
 
 
-def test_envoy_yaml_is_that_of_the_repository_with_two_other_addresses() -> None:
+def test_envoy_yaml_is_that_of_the_repository_with_three_other_addresses() -> None:
     """
     If not: run ``tests/deploy/sidecar_config.py``.
     """
@@ -78,13 +84,35 @@ def test_an_envoy_yaml_without_the_addresses_is_not_derived_from() -> None:
         derived(OURS.read_text("utf-8").replace("9191", "9192"))
 
 
-@pytest.mark.parametrize("path", ["internal", "admin"])
-def test_what_only_the_pod_may_reach_stays_on_loopback(path: str) -> None:
-    document = envoy_yaml()
-    listeners = {each["name"]: each for each in document["static_resources"]["listeners"]}
-    place = document["admin"] if path == "admin" else listeners[path]
+def test_the_listener_that_admits_service_tokens_stays_on_loopback() -> None:
+    listeners = {each["name"]: each for each in envoy_yaml()["static_resources"]["listeners"]}
 
-    assert place["address"]["socket_address"]["address"] == LOOPBACK
+    assert listeners["internal"]["address"]["socket_address"]["address"] == LOOPBACK
+
+
+def test_envoy_s_admin_is_a_socket_of_its_user_alone() -> None:
+    assert envoy_yaml()["admin"]["address"] == {"pipe": {"path": ADMIN, "mode": 0o600}}
+
+
+@pytest.mark.parametrize(
+    ("path", "containers"), [(ADMIN, {"envoy"}), (SOCKET, {"wicketgate", "envoy"})]
+)
+def test_a_socket_s_volume_is_mounted_where_it_is_used_and_not_in_the_service(
+    path: str, containers: set[str]
+) -> None:
+    """
+    All containers run as one user, so it is the mount that keeps the service out.
+    """
+    mounts = [
+        (each["name"], mount)
+        for each in (*pod()["initContainers"], *pod()["containers"])
+        for mount in each.get("volumeMounts", [])
+    ]
+    (volume,) = {
+        mount["name"] for _, mount in mounts if Path(path).is_relative_to(mount["mountPath"])
+    }
+
+    assert {name for name, mount in mounts if mount["name"] == volume} == containers
 
 
 def test_the_doctor_finds_nothing() -> None:
@@ -190,41 +218,66 @@ def test_envoy_takes_the_file(tmp_path: Path) -> None:
     assert "merge_slashs" in complaint_about(document, tmp_path)
 
 
+class EnvoyOfThePod(EnvoyProcess):
+    """An Envoy whose admin interface is a socket."""
+
+    def __init__(self, config: str, *, admin: Path) -> None:
+        super().__init__(config, admin_port=0, binary=find_envoy())
+        self.admin = admin
+
+    async def _get(self, path: str) -> str:
+        async with (
+            ClientSession(connector=UnixConnector(str(self.admin))) as session,
+            session.get(f"http://admin{path}") as response,
+        ):
+            return await response.text()
+
+
 @dataclass(frozen=True, slots=True)
 class Pod:
     """Gate and Envoy, with a socket between them.
 
     Attributes:
         edge: What clients reach.
-        admin_port: That of Envoy.
+        envoy: The process.
     """
 
     edge: Edge
-    admin_port: int
+    envoy: EnvoyOfThePod
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(world: World, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Pod]:
-    socket = tmp_path_factory.mktemp("run") / "checks.sock"
+    run = tmp_path_factory.mktemp("run")
+    checks, admin = run / "checks.sock", run / "admin.sock"
+    with socket(AF_UNIX) as left_over:
+        left_over.bind(str(admin))  # the volume outlives a container that is killed
     variables = environ(
-        world, WICKETGATE_AUTHZ_ADDRESS=f"unix:{socket}", WICKETGATE_AZP_CHECK="off"
+        world, WICKETGATE_AUTHZ_ADDRESS=f"unix:{checks}", WICKETGATE_AZP_CHECK="off"
     )
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(gate(variables))
         upstream = await stack.enter_async_context(EchoUpstream())
-        edge, internal, admin = stack.enter_context(held_ports(3))
-        config = render_config(
-            DERIVED.read_text("utf-8").replace(SOCKET, str(socket)),
-            listeners={"edge": edge, "internal": internal},
-            clusters={"upstream": upstream.address},
-            admin_port=admin,
-        )
-        await stack.enter_async_context(
-            EnvoyProcess(config, admin_port=admin, binary=find_envoy())
-        )
+        edge, internal = stack.enter_context(held_ports(2))
+        text = DERIVED.read_text("utf-8").replace(SOCKET, str(checks)).replace(ADMIN, str(admin))
+        for port, here in ((8000, edge), (8001, internal), (8081, upstream.port)):
+            text = text.replace(f"port_value: {port} ", f"port_value: {here} ")
+        config = json.dumps(yaml.safe_load(text))
+        envoy = await stack.enter_async_context(EnvoyOfThePod(config, admin=admin))
         client = await stack.enter_async_context(Client())
-        running = Edge(client, upstream, {"edge": f"http://{LOOPBACK}:{edge}"})
-        yield Pod(running, admin)
+        yield Pod(Edge(client, upstream, {"edge": f"http://{LOOPBACK}:{edge}"}), envoy)
+
+
+def before_the_stop(admin: Path) -> list[str]:
+    """Return what the manifest runs before Envoy is told to end, for a socket elsewhere."""
+    command = container("envoy")["lifecycle"]["preStop"]["exec"]["command"]
+    assert any(ADMIN in each for each in command)
+    return [each.replace(ADMIN, str(admin)) for each in command]
+
+
+needs_perl: Final = pytest.mark.skipif(
+    shutil.which("perl") is None, reason="perl is not installed"
+)
 
 
 def signed_in(world: World) -> tuple[str, str]:
@@ -274,19 +327,54 @@ async def test_nothing_arrives_unasked_and_no_way_to_write_a_name_makes_another_
 
 @pytest.mark.envoy
 @pytest.mark.asyncio(loop_scope="module")
+async def test_nobody_but_envoy_s_user_may_use_the_admin_socket_that_it_makes(
+    running: Pod,
+) -> None:
+    assert S_IMODE(running.envoy.admin.stat().st_mode) == 0o600
+
+
+@needs_perl
+@pytest.mark.envoy
+@pytest.mark.asyncio(loop_scope="module")
+async def test_the_admin_interface_answers_what_the_page_asks_it(running: Pod) -> None:
+    page = (REPOSITORY / "docs" / "deploy.md").read_text("utf-8")
+    (asked,) = re.findall(r"--container envoy -- (perl .*?)\n```", page, re.DOTALL)
+    line = asked.replace("\\\n", " ").replace(ADMIN, str(running.envoy.admin))
+
+    process = await asyncio.create_subprocess_exec(
+        *shlex.split(line), stdout=asyncio.subprocess.PIPE
+    )
+    answer, _ = await asyncio.wait_for(process.communicate(), 10)
+
+    assert b"authz::default_priority" in answer
+
+
+@needs_perl
+@pytest.mark.envoy
+@pytest.mark.asyncio(loop_scope="module")
 async def test_what_runs_before_the_stop_has_envoy_drain_and_go_on_answering(
     running: Pod, world: World
 ) -> None:
     """
-    The words of the manifest, sent to Envoy's admin port by the shell that they name.
+    The words of the manifest, sent to Envoy's admin interface by the program that they name.
     """
     edge = running.edge
-    shell, flag, words = container("envoy")["lifecycle"]["preStop"]["exec"]["command"]
     before = await edge.client.send(edge.urls["edge"] + "/v1/me", headers=[signed_in(world)])
 
-    words = words.replace("/9901", f"/{running.admin_port}")
-    process = await asyncio.create_subprocess_exec(shell, flag, words)
+    process = await asyncio.create_subprocess_exec(*before_the_stop(running.envoy.admin))
     assert await asyncio.wait_for(process.wait(), 10) == 0
 
     after = await edge.client.send(edge.urls["edge"] + "/v1/me", headers=[signed_in(world)])
     assert (before.status, after.status) == (200, 200)
+
+
+@needs_perl
+@pytest.mark.asyncio(loop_scope="module")
+async def test_what_runs_before_the_stop_says_so_when_there_is_no_envoy(tmp_path: Path) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *before_the_stop(tmp_path / "admin.sock"), stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await asyncio.wait_for(process.communicate(), 10)
+
+    assert process.returncode
+    assert b"admin.sock" in said
