@@ -101,8 +101,10 @@ def test_a_socket_s_volume_is_mounted_where_it_is_used_and_not_in_the_service(
     path: str, containers: set[str]
 ) -> None:
     """
-    All containers run as one user, so it is the mount that keeps the service out.
+    All containers run as one user, so it is the mount that keeps the service out; with shared
+    processes there would be a way around it, through /proc.
     """
+    assert not pod().get("shareProcessNamespace")
     mounts = [
         (each["name"], mount)
         for each in (*pod()["initContainers"], *pod()["containers"])
