@@ -17,6 +17,7 @@ import yaml
 from grafana import DASHBOARD, PANELS, Target, expanded, targets
 from policies import token
 from promql import Exported, NotExportedError, exported_in, labels_of
+from wicketgate.core.status.advice import COMPONENT_ADVICE
 from wicketgate.local.clerk_users import event_body, new_id, user_document
 from wicketgate.local.client import Client, bearer
 from wicketgate.local.stack import LocalStack
@@ -146,6 +147,12 @@ def test_every_component_that_can_be_degraded_has_an_alert(exported: Exported) -
     }
 
     assert alarmed == components
+
+
+def test_every_component_that_there_is_has_advice(exported: Exported) -> None:
+    components = {each["component"] for each in exported["wicketgate_component_state"]}
+
+    assert components == {name.replace(" ", "_") for name in COMPONENT_ADVICE}
 
 
 def test_what_is_exported_and_shown_nowhere_is_known(exported: Exported) -> None:

@@ -53,6 +53,11 @@ async def key_source(
             "When the keys were last fetched, in POSIX seconds.",
             lambda: client.status().last_success,
         )
+        telemetry.watch(
+            "wicketgate_jwks_max_stale_seconds",
+            "The age beyond which keys count no more.",
+            lambda: settings.jwks_max_stale_seconds,
+        )
         await client.start()
         try:
             yield client
