@@ -97,9 +97,11 @@ async def in_a_mesh(
 
 @pytest.fixture
 async def knows_its_span() -> None:
-    """Skip with an Envoy that cannot say in which span it is."""
-    if (await envoy_version(find_envoy())).startswith(("1.36.", "1.37.")):
-        pytest.skip("before 1.38 Envoy has no %SPAN_ID%")
+    """Skip with an Envoy that cannot say in which span it is, and what it chose."""
+    if (await envoy_version(find_envoy())).startswith(("1.36.", "1.37.", "1.38.")):
+        pytest.skip(
+            "before 1.38 Envoy has no %SPAN_ID%; 1.38 does not write down all that it samples"
+        )
 
 
 async def test_without_the_filter_a_check_is_beside_envoy_s_span(world: World) -> None:
