@@ -210,7 +210,7 @@ def image(tmp_path: Path) -> Image:
         bytes=3,
         base_bytes=2,
         description="{}",
-        index=("https://index.example/simple",),
+        index=("https://packages.example/simple",),
     )
 
 

@@ -2,12 +2,17 @@
 
 from collections.abc import Iterator
 
-from prometheus_client.core import HistogramMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from wicketgate.core.tally import BUCKETS, DecisionTally
-from wicketgate.metrics.families import counters, gauges
+from wicketgate.metrics.families import filled
 
 
 class Decisions(Collector):
@@ -20,28 +25,30 @@ class Decisions(Collector):
     def collect(self) -> Iterator[Metric]:
         """Yield one family after the other."""
         tally = self._tally
-        yield counters(
-            "wicketgate_checks",
-            "Decisions.",
-            ("verdict", "reason", "principal"),
+        yield filled(
+            CounterMetricFamily(
+                "wicketgate_checks", "Decisions.", labels=("verdict", "reason", "principal")
+            ),
             tally.by_kind().items(),
         )
-        yield counters(
-            "wicketgate_denials",
-            "Decisions to deny.",
-            ("reason",),
+        yield filled(
+            CounterMetricFamily("wicketgate_denials", "Decisions to deny.", labels=("reason",)),
             (((reason,), number) for reason, number in tally.by_reason().items()),
         )
-        yield counters(
-            "wicketgate_rule_checks",
-            "Decisions, by the rule that decided.",
-            ("rule", "verdict"),
+        yield filled(
+            CounterMetricFamily(
+                "wicketgate_rule_checks",
+                "Decisions, by the rule that decided.",
+                labels=("rule", "verdict"),
+            ),
             tally.by_rule().items(),
         )
-        yield counters(
-            "wicketgate_shadow_checks",
-            "What shadow rules would have said.",
-            ("rule", "verdict"),
+        yield filled(
+            CounterMetricFamily(
+                "wicketgate_shadow_checks",
+                "What shadow rules would have said.",
+                labels=("rule", "verdict"),
+            ),
             tally.by_shadow().items(),
         )
         yield from self._tokens()
@@ -55,15 +62,19 @@ class Decisions(Collector):
 
     def _tokens(self) -> Iterator[Metric]:
         tokens = self._tally.by_token()
-        yield counters(
-            "wicketgate_service_token_checks",
-            "Requests with a service token that is known, whatever was decided.",
-            ("name",),
+        yield filled(
+            CounterMetricFamily(
+                "wicketgate_service_token_checks",
+                "Requests with a service token that is known, whatever was decided.",
+                labels=("name",),
+            ),
             (((name,), number) for name, (number, _) in tokens.items()),
         )
-        yield gauges(
-            "wicketgate_service_token_last_used_seconds",
-            "When a service token of this name was last shown, in POSIX seconds.",
-            ("name",),
+        yield filled(
+            GaugeMetricFamily(
+                "wicketgate_service_token_last_used_seconds",
+                "When a service token of this name was last shown, in POSIX seconds.",
+                labels=("name",),
+            ),
             (((name,), last) for name, (_, last) in tokens.items() if last is not None),
         )

@@ -1,26 +1,16 @@
 """Families of metrics that are made of what is kept elsewhere, at each scrape."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-
-def counters(
-    name: str, meaning: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
-) -> Metric:
-    """Return a family of counters: each sample's values of `labels`, and its number."""
-    family = CounterMetricFamily(name, meaning, labels=labels)
-    for key, number in samples:
-        family.add_metric(key, number)
-    return family
+Family = TypeVar("Family", CounterMetricFamily, GaugeMetricFamily)
 
 
-def gauges(
-    name: str, meaning: str, labels: Sequence[str], samples: Iterable[tuple[Sequence[str], float]]
-) -> Metric:
-    """Return a family of gauges: each sample's values of `labels`, and its number."""
-    family = GaugeMetricFamily(name, meaning, labels=labels)
+def filled(family: Family, samples: Iterable[tuple[Sequence[str], float]]) -> Family:
+    """Return `family` with these samples: the values of its labels, and the number."""
     for key, number in samples:
         family.add_metric(key, number)
     return family
@@ -44,7 +34,8 @@ class Readings(Collector):
 
     def collect(self) -> list[Metric]:
         """Return the one family."""
-        return [gauges(self._name, self._meaning, self._labels, self._read().items())]
+        family = GaugeMetricFamily(self._name, self._meaning, labels=self._labels)
+        return [filled(family, self._read().items())]
 
 
 class Reading(Collector):
