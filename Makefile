@@ -37,7 +37,7 @@ TRANSPORTS := wire grpcio
 # What covers the core, and is pure: it runs in one process, where coverage costs least.
 OF_THE_CORE := tests/unit/core tests/conformance tests/unit/test_sync.py
 
-.PHONY: help setup demo test test-core test-others test-examples example-js test-matrix fuzz soak soak-revocations soak-webhooks lint type proto proto-check bench profile bench-compare policy-schema image image-check check lock clean
+.PHONY: help setup demo test test-core test-others test-examples example-js test-matrix properties fuzz soak soak-revocations soak-webhooks lint type proto proto-check bench profile bench-compare policy-schema image image-check check lock clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' Makefile
@@ -102,6 +102,9 @@ test-matrix: $(STAMP) $(ENVOYS:%=.envoys/%/.stamp) ## Run the tests that start E
 	done; done; \
 	if [ -n "$$failed" ]; then echo "test-matrix: failed: Envoy$${failed#,}" >&2; exit 1; fi; \
 	echo "test-matrix: passed: Envoy $(ENVOYS), each with $(TRANSPORTS)"
+
+properties: $(STAMP) ## Try 1,000 examples of each property, where make test tries 50
+	@$(PYTEST) --hypothesis-profile=thorough --timeout=1200 -m "not envoy" tests/unit tests/conformance tests/contract
 
 fuzz: $(STAMP) ## Break HTTP/2 sessions for SECONDS (300); what does not hold ends it
 	@PYTHONPATH=tests $(BIN)/python -m fuzz --seconds $(SECONDS)

@@ -10,10 +10,11 @@ from conformance.table import World
 from wicketgate.local.clerk_instance import ClerkInstance
 from wicketgate.local.ports import held_ports
 
-# How long an example takes says how busy the machine is.
+# How long an example takes says how busy the machine is. `make properties` tries many more.
 settings.register_profile(
-    "wicketgate", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    "wicketgate", deadline=None, max_examples=50, suppress_health_check=[HealthCheck.too_slow]
 )
+settings.register_profile("thorough", settings.get_profile("wicketgate"), max_examples=1_000)
 settings.load_profile("wicketgate")
 
 SERVICE_TOKEN = "local-service-token-0123456789abcdefghij"

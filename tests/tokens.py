@@ -10,7 +10,6 @@ from hashlib import sha256
 from typing import Any, Final
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from hypothesis import HealthCheck, settings
 
 from fakes import FixedPolicy
 from wicketgate.core.claims import Claims, SessionId, TokenRules, UserId
@@ -49,9 +48,6 @@ STATIC_SERVICE: Final = Service("static")
 BILLING_TOKEN: Final = "a-token-of-the-tokens-file-for-billing"
 BILLING: Final = Service("billing")
 """Whoever shows `BILLING_TOKEN`, where the judge knows `billing_token`."""
-
-# Slow is not wrong on a machine that runs other suites beside this one.
-bounded = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @cache

@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from conformance.mutations import IF_PRESENT, MUTATIONS, REQUIRED, Mint, Mutation
-from tokens import ISSUER, ORIGIN, bounded, clerk, keys, rules, stranger_key
+from tokens import ISSUER, ORIGIN, clerk, keys, rules, stranger_key
 from wicketgate.core.claims import Claims, PartyCheck, TokenRules
 from wicketgate.core.token import TokenVerifier
 from wicketgate.local.clerk_instance import ABSENT, SESSION, USER, sign
@@ -152,7 +152,6 @@ RULES = st.builds(
 )
 
 
-@bounded
 @given(changes=CHANGES, times=TIMES, header=HEADERS, accepted=RULES)
 @example(
     changes={"aud": ["api", 5]},
@@ -203,7 +202,6 @@ VALID = st.fixed_dictionaries(
 )
 
 
-@bounded
 @given(claims=VALID)
 def test_everything_of_the_valid_grammar_is_accepted_by_all(claims: dict[str, Any]) -> None:
     """

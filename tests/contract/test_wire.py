@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from conformance.table import SESSION, World
 from gates import answer, denial, make_gate
-from tokens import STATIC_SERVICE, USER_RULE, bounded
+from tokens import STATIC_SERVICE, USER_RULE
 from wicketgate.adapters.envoy import MAX_RAW_HEADERS, Responses, request_from
 from wicketgate.core.claims import Claims, SessionId, UserId
 from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
@@ -49,7 +49,6 @@ USER = User(
 )
 
 
-@bounded
 @given(
     method=TEXT,
     path=TEXT,

@@ -22,7 +22,6 @@ from tokens import (
     NOW,
     SERVICE_TOKEN,
     billing_token,
-    bounded,
     clerk,
     decision_on,
     judge,
@@ -133,7 +132,6 @@ def test_the_form_is_complained_about_exactly_when_it_fails(row: Mutation) -> No
         assert (found.failed is Check.FORM) == bool(view_of(text).complaints)
 
 
-@bounded
 @given(st.integers(0, 900), st.sampled_from([*"AZaz09-_.=+/ ,\n", "", "é"]))
 def test_a_token_spoilt_anywhere_gets_the_gate_s_reason_and_its_form_a_complaint(
     at: int, character: str

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from exposition import open_labels
 from gates import FakeKeys, check_request
-from tokens import NOW, STATIC_SERVICE, bounded, clerk, judge, keys
+from tokens import NOW, STATIC_SERVICE, clerk, judge, keys
 from wicketgate.adapters.envoy import Responses
 from wicketgate.adapters.telemetry import Telemetry, make_log
 from wicketgate.core.identity import IdentityHeaders
@@ -60,7 +60,6 @@ def asked(raw: list[bytes], *, is_file: bool) -> tuple[str, frozenset[str]]:
     return telemetry.exposition().decode(), names | {STATIC_SERVICE.name}
 
 
-@bounded
 @given(
     is_file=st.booleans(),
     headers=HEADERS,

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import NOW, bounded
+from tokens import NOW
 from wicketgate.core.service_token import EVERY_SCOPE, ServiceToken, ServiceTokens, complaint_about
 from wicketgate.core.service_token_file import parse_service_tokens
 from wicketgate.tools.service_token import Wish, entry_of, entry_yaml, new_token
@@ -426,7 +426,6 @@ def test_what_a_file_holds_does_not_write_to_the_terminal(tmp_path: Path) -> Non
     assert "\x1b" not in err
 
 
-@bounded
 @given(names, st.lists(names, min_size=1, max_size=4), st.integers(1, 99_999))
 def test_whatever_is_printed_can_be_pasted(name: str, scopes: list[str], days: int) -> None:
     """

@@ -3,7 +3,6 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.allowance import Allowance
 
 
@@ -38,7 +37,6 @@ def test_a_clock_that_goes_back_gives_nothing_and_takes_nothing() -> None:
     assert allowance.take(5.5)
 
 
-@bounded
 @given(st.lists(st.floats(0, 0.05), min_size=1, max_size=200))
 @example([0.0] * 11)
 def test_however_they_come_there_are_never_more(pauses: list[float]) -> None:

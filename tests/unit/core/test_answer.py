@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import SERVICE_TOKEN, bounded, decision_on, request, settled
+from tokens import SERVICE_TOKEN, decision_on, request, settled
 from wicketgate.core.answer import HttpAnswer, answer_to
 from wicketgate.core.policy.routes import RoutePolicy
 from wicketgate.core.reason import ANSWERS, PUBLIC_WORD, Reason
@@ -143,7 +143,6 @@ def test_an_exposed_service_token_is_answered_like_any_opaque_string(*, is_grpc:
 SECRETS = st.text(st.sampled_from("QXZ"), min_size=12, max_size=40)
 
 
-@bounded
 @given(SECRETS, st.sampled_from(["bearer", "header", "target", "policy", "cookie", "jwt"]))
 def test_nothing_of_the_request_is_in_the_answer(secret: str, place: str) -> None:
     asked = {

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import ORIGIN, bounded
+from tokens import ORIGIN
 from wicketgate.core.credential import (
     MAX_COOKIES,
     NO_CREDENTIAL,
@@ -202,7 +202,6 @@ def test_a_foreign_page_without_our_cookie_is_nobody_rather_than_refused() -> No
     assert credential_of(request, COOKIES) is NO_CREDENTIAL
 
 
-@bounded
 @given(st.dictionaries(st.sampled_from(["authorization", "cookie", "origin"]), st.text()))
 def test_a_credential_is_found_or_refused_in_any_headers(headers: dict[str, str]) -> None:
     """

@@ -19,7 +19,6 @@ from tokens import (
     STATIC_SERVICE,
     USER_RULE,
     billing_token,
-    bounded,
     clerk,
     decision_on,
     judge,
@@ -669,7 +668,6 @@ HEADER_NAMES = st.sampled_from(
 CONTEXT_NAMES = st.sampled_from(["policy", "exposure", "targets", "team"])
 
 
-@bounded
 @given(
     method=ANY_TEXT,
     host=ANY_TEXT,
@@ -694,7 +692,6 @@ def test_any_request_gets_a_decision(
         assert context.get("targets") == "any" or not is_ambiguous(asked.path)
 
 
-@bounded
 @given(
     st.sampled_from(["authorization", "target", "policy", "exposure", "targets", "cookie"]),
     ANY_TEXT,
@@ -730,7 +727,6 @@ def test_one_thing_spoiled_in_a_valid_request_is_refused_or_harmless(
         assert decision.principal.claims.user_id == USER
 
 
-@bounded
 @given(st.data())
 def test_a_valid_token_with_one_character_changed_is_never_allowed(data: st.DataObject) -> None:
     text = valid_token()
@@ -856,7 +852,6 @@ CHANGES = st.lists(st.sampled_from(sorted(CLAIMS)), min_size=1, max_size=3, uniq
 )
 
 
-@bounded
 @given(changes=CHANGES, category=CATEGORIES, accepted=RULES)
 @example(
     changes={"azp": []},
@@ -905,7 +900,6 @@ def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-@bounded
 @given(st.binary(max_size=60), st.binary(max_size=60))
 def test_any_signed_segments_get_a_decision(header: bytes, payload: bytes) -> None:
     """

@@ -18,7 +18,6 @@ from tokens import (
     SERVICE_TOKEN,
     STATIC_SERVICE,
     billing_token,
-    bounded,
     clerk,
     decision_on,
     judge,
@@ -530,7 +529,6 @@ def test_otherwise_cookies_are_left_alone(
     assert verdict.cookie is None
 
 
-@bounded
 @given(
     st.lists(
         st.tuples(
@@ -760,7 +758,6 @@ def without_shadows(verdict: Verdict) -> Verdict:
     return replace(verdict, shadows=())
 
 
-@bounded
 @given(DRAWN_REQUESTS, JUDGES, DRAWN_RULES, st.lists(DRAWN_RULES, max_size=3), EXPOSURES)
 def test_shadows_change_no_verdict_and_say_what_they_would_say_alone(
     asked: HttpRequest, by: Judge, rule: Rule, shadows: list[Rule], exposure: Exposure
@@ -785,7 +782,6 @@ def settled_reason(asked: HttpRequest, by: Judge, match: Match) -> Reason | None
     return verdict.reason if isinstance(verdict, Deny) else None
 
 
-@bounded
 @given(DRAWN_REQUESTS, JUDGES, DRAWN_RULES, EXPOSURES, REVOCATIONS)
 def test_whoever_is_let_in_under_a_name_is_one_whom_the_rule_admits(
     asked: HttpRequest, by: Judge, rule: Rule, exposure: Exposure, revocations: Revocations
@@ -810,7 +806,6 @@ def test_whoever_is_let_in_under_a_name_is_one_whom_the_rule_admits(
         assert ANSWERS[verdict.reason].status in {401, 403}
 
 
-@bounded
 @given(DRAWN_REQUESTS, JUDGES, DRAWN_RULES, EXPOSURES, REVOCATIONS)
 def test_a_caller_who_is_known_beforehand_is_judged_alike(
     asked: HttpRequest, by: Judge, rule: Rule, exposure: Exposure, revocations: Revocations
@@ -859,7 +854,6 @@ CURIOUS = RulePolicy(
 ANY_TEXT = st.text(st.characters())
 
 
-@bounded
 @given(
     st.builds(
         HttpRequest,
@@ -917,7 +911,6 @@ DEMANDING = when(
 )
 
 
-@bounded
 @given(CLAIMS)
 def test_any_signed_claims_get_a_verdict_under_any_rule(claims: dict[str, Any]) -> None:
     """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import STATIC_SERVICE, USER_RULE, bounded
+from tokens import STATIC_SERVICE, USER_RULE
 from wicketgate.core.claims import Claims, UserId
 from wicketgate.core.identity import STRIPPED, IdentityHeaders, spellings_of
 from wicketgate.core.policy.rule import Credentials, Rule
@@ -199,7 +199,6 @@ def test_spellings(name: str, expected: set[str]) -> None:
 NAMES = st.from_regex(re.compile(r"[a-z]{1,4}(?:[-_][a-z]{1,4}){0,3}"), fullmatch=True)
 
 
-@bounded
 @given(
     st.lists(NAMES, max_size=3),
     st.sampled_from(PRINCIPALS),

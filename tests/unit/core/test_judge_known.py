@@ -9,7 +9,6 @@ from random_policies import callers, claims, policies, requests
 from tokens import (
     NOW,
     SERVICE_TOKEN,
-    bounded,
     decision_on,
     judge,
     keys,
@@ -59,7 +58,7 @@ def known_to(bearer: str) -> Caller:
     ],
     ids=["none", "user", "member", "impersonated", "expired", "unknown-key", "service", "opaque"],
 )
-@settings(bounded, max_examples=30)
+@settings(max_examples=30)
 @given(policies, requests)
 def test_it_is_what_the_gate_decides(
     bearer: str | None, policy: Policy, asked: HttpRequest
@@ -100,7 +99,6 @@ def test_revocations_count() -> None:
     assert verdict.reason is Reason.USER_REVOKED
 
 
-@bounded
 @given(policies, requests, callers)
 def test_what_is_refused_before_any_rule_is_refused(
     policy: Policy, asked: HttpRequest, caller: Caller

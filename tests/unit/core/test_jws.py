@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded, clerk, token, valid_token
+from tokens import clerk, token, valid_token
 from wicketgate.core.jws import MACHINE_PREFIXES, MAX_TOKEN_BYTES, UnverifiedJws, parse_jws
 from wicketgate.core.reason import Reason
 from wicketgate.local.clerk_instance import ABSENT, base64url
@@ -161,7 +161,6 @@ def test_an_empty_signature_is_a_form_and_nothing_more() -> None:
     assert parts.signature == b""
 
 
-@bounded
 @given(st.text(st.characters()))
 def test_any_text_is_taken_apart_or_refused(text: str) -> None:
     assert isinstance(parse_jws(text), UnverifiedJws | Reason)
@@ -174,7 +173,6 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@bounded
 @given(st.sampled_from(["alg", "typ", "kid", "cat", "crit", "b64", "zip"]), JSON)
 def test_any_one_header_member_spoiled_is_refused_or_harmless(name: str, value: object) -> None:
     parsed = parse_jws(form({**HEADER, name: value}))
@@ -193,7 +191,6 @@ def plainly_decoded(segment: str) -> bytes | None:
     return raw if base64url(raw) == segment else None
 
 
-@bounded
 @given(
     st.binary(max_size=12).map(base64url),
     st.integers(0, 16),

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.prepared import Blanks, PreparedAnswers
 
 TEXTS = st.text(st.sampled_from("-0aDUL%{}"), max_size=5)
@@ -32,7 +31,6 @@ def maker(answer: str) -> tuple[Callable[[Blanks], bytes], list[Blanks]]:
     return make, asked
 
 
-@bounded
 @given(st.text(st.sampled_from("aDUL%{} \x00é"), max_size=12), BLANKS, BLANKS)
 def test_a_kept_answer_is_the_one_that_would_have_been_made(
     answer: str, first: Blanks, second: Blanks

@@ -11,7 +11,6 @@ from tokens import (
     STATIC_SERVICE,
     USER_RULE,
     billing_token,
-    bounded,
     claims_of,
     decision_on,
     judge,
@@ -212,7 +211,6 @@ def test_only_a_plain_request_id_is_kept(sent: str, request_id: str) -> None:
     assert request_id == kept(Allow(ANONYMOUS, USER_RULE), asked).request_id
 
 
-@bounded
 @given(st.text(st.sampled_from("QXZ"), min_size=12), st.sampled_from(["bearer", "path", "query"]))
 def test_nothing_secret_is_kept(secret: str, place: str) -> None:
     asked = {

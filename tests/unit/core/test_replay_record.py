@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import NOW, USER_RULE, billing_token, bounded, claims_of, request
+from tokens import NOW, USER_RULE, billing_token, claims_of, request
 from wicketgate.core.credential import NO_CREDENTIAL
 from wicketgate.core.policy.host import canonical_host
 from wicketgate.core.reason import Reason
@@ -257,7 +257,6 @@ JSON = st.recursive(
 )
 
 
-@bounded
 @given(
     st.text(),
     st.text(),

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.request import HttpRequest, is_ambiguous
 
 
@@ -103,7 +102,6 @@ def _segments(path: str) -> list[str]:
     return segments if segments != ["", ""] else [""]
 
 
-@bounded
 @given(PATHS)
 @example("/%25%32%65/x")
 @example("/a%2e/b")
@@ -122,7 +120,6 @@ def test_an_unambiguous_path_has_the_same_segments_to_every_reader(path: str) ->
     assert split_first == [unquote(segment) for segment in split_first]
 
 
-@bounded
 @given(st.text(st.characters()))
 def test_every_path_gets_a_verdict(path: str) -> None:
     """

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.revocation_notice import MalformedNoticeError, parse_notice
 from wicketgate.core.revocation_table import Kind, Revocation
 
@@ -82,7 +81,6 @@ def test_whatever_else_is_said_is_malformed(text: str) -> None:
     assert "user_1" not in str(raised.value)
 
 
-@bounded
 @given(
     st.dictionaries(
         st.sampled_from(sorted(NOTICE)),
@@ -100,7 +98,6 @@ def test_nothing_but_a_row_a_refusal_or_nothing_comes_of_spoilt_members(
     assert row is None or isinstance(row, Revocation)
 
 
-@bounded
 @given(st.text())
 def test_nothing_but_malformed_comes_of_any_text(text: str) -> None:
     try:

@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.revocation_table import (
     MINUTE,
     MOST_DROPPED,
@@ -195,7 +194,6 @@ rows = st.builds(
 )
 
 
-@bounded
 @given(st.lists(rows, max_size=20), rows)
 def test_a_row_that_was_applied_agrees_with_the_table(
     history: list[Revocation], last: Revocation
@@ -207,7 +205,6 @@ def test_a_row_that_was_applied_agrees_with_the_table(
     assert (again.users, again.sessions) == (table.users, table.sessions)
 
 
-@bounded
 @given(st.lists(rows, max_size=20), st.integers(0, 500))
 def test_nothing_that_ended_a_minute_ago_is_left_and_nothing_else_is_gone(
     history: list[Revocation], now: int

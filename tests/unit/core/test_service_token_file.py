@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.policy.reading import PolicyError
 from wicketgate.core.service_token import EVERY_SCOPE, ServiceToken, ServiceTokens
 from wicketgate.core.service_token_file import MAX_TOKENS, parse_service_tokens
@@ -306,7 +305,6 @@ def test_an_unknown_word_is_answered_with_the_known_ones(word: str, answer: str)
     assert mistake.startswith(f"tokens[0].{word}: is not a word of this file; {answer}")
 
 
-@bounded
 @given(secrets)
 def test_a_secret_in_the_wrong_place_is_not_quoted(secret: str) -> None:
     """
@@ -326,7 +324,6 @@ def test_a_secret_in_the_wrong_place_is_not_quoted(secret: str) -> None:
         assert secret not in "\n".join(mistakes_in(text))
 
 
-@bounded
 @given(good_tokens)
 def test_good_files_are_read_as_they_are_written(tokens: list[dict[str, Any]]) -> None:
     assert parse_service_tokens(file_of(*tokens)) == tuple(
@@ -339,7 +336,6 @@ def test_good_files_are_read_as_they_are_written(tokens: list[dict[str, Any]]) -
     )
 
 
-@bounded
 @given(
     st.text()
     | json_values.map(json.dumps)

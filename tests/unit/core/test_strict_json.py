@@ -6,7 +6,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.strict_json import NotStrictJsonError, parse_object
 
 
@@ -65,7 +64,6 @@ def test_anything_else_is_refused_without_quoting_it(raw: bytes) -> None:
     assert refused.value.__suppress_context__ or refused.value.__context__ is None
 
 
-@bounded
 @given(st.binary(max_size=64) | st.text(max_size=64).map(str.encode))
 def test_any_bytes_are_an_object_or_refused(raw: bytes) -> None:
     """
@@ -87,7 +85,6 @@ JSON = st.recursive(
 )
 
 
-@bounded
 @given(st.dictionaries(TEXT, JSON, max_size=4))
 def test_every_object_written_by_the_standard_writer_is_read_back(value: object) -> None:
     assert value == parse_object(json.dumps(value, ensure_ascii=False).encode("utf-8"))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import STATIC_SERVICE, USER_RULE, bounded, claims_of
+from tokens import STATIC_SERVICE, USER_RULE, claims_of
 from wicketgate.core.policy.rule import Rule
 from wicketgate.core.reason import Reason
 from wicketgate.core.tally import BUCKETS, MAX_NAMES, OTHER, DecisionTally
@@ -78,7 +78,6 @@ def test_a_bucket_holds_what_took_at_most_so_long(place: int) -> None:
     assert tally.durations()[place + 1 :] == [2] * (len(BUCKETS) - place)
 
 
-@bounded
 @given(st.lists(st.floats(0, 3)))
 def test_the_last_bucket_holds_everything(durations: list[float]) -> None:
     tally = DecisionTally()
@@ -156,7 +155,6 @@ NAMES = st.sampled_from(["a", "b", "c", "d"])
 STEPS = st.lists(st.one_of(NAMES, st.lists(NAMES, max_size=3)), max_size=30)
 
 
-@bounded
 @given(STEPS)
 def test_whatever_is_reloaded_what_remains_only_grows(steps: list[str | list[str]]) -> None:
     tally = tally_of("a")

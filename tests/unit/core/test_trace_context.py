@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 from opentelemetry.trace import get_current_span
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from tokens import bounded
 from wicketgate.core.trace_context import (
     MAX_MEMBERS,
     MAX_TRACESTATE,
@@ -188,7 +187,6 @@ def spoil(drawn: tuple[str, int, str]) -> str:
     return text[:place] + character + text[place + 1 :]
 
 
-@bounded
 @given(
     st.tuples(PARTS.map("-".join), TAILS).map("".join)
     | SPOILT.map(spoil)
@@ -219,7 +217,6 @@ VALUES = st.text(" !x=,~\t\x7f\u00e9", max_size=5) | st.integers(254, 258).map("
 STATES = st.lists(st.tuples(KEYS, VALUES).map("=".join) | st.just(" "), max_size=5)
 
 
-@bounded
 @given(STATES.map(",".join))
 @example(",".join(f"a{n}=1" for n in range(MAX_MEMBERS + 1)))
 def test_a_state_is_what_opentelemetry_says_it_is(text: str) -> None:
@@ -234,7 +231,6 @@ def test_a_state_is_what_opentelemetry_says_it_is(text: str) -> None:
     assert found[3] == (expected[3] if len(text) <= MAX_TRACESTATE else "")
 
 
-@bounded
 @given(st.text(), st.text())
 def test_nothing_is_raised_whatever_the_headers_hold(traceparent: str, tracestate: str) -> None:
     headers = {"traceparent": traceparent, "tracestate": tracestate}

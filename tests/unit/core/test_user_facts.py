@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import NOW, bounded, clerk
+from tokens import NOW, clerk
 from wicketgate.core.user_facts import UserFacts, facts_of
 
 
@@ -185,7 +185,6 @@ NAMES = st.text("abcz-_", min_size=1, max_size=4)
 FEATURES = st.tuples(st.sampled_from(["o", "ou", "uo", "u"]), NAMES, st.integers(0, 31))
 
 
-@bounded
 @given(
     st.lists(FEATURES, max_size=4),
     st.lists(NAMES, min_size=1, max_size=5, unique=True),
@@ -259,7 +258,6 @@ MASKS = st.lists(
 ).map(",".join)
 
 
-@bounded
 @given(
     LISTS | GOOD.map(",".join),
     st.lists(st.sampled_from(["p", "q", "r", "s", "", "t u"]), max_size=4).map(",".join)
@@ -284,7 +282,6 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@bounded
 @given(
     st.dictionaries(
         st.sampled_from(

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.grpc.budget import FREE_BYTES, Budget
 
 LIMIT = 1_000
@@ -88,7 +87,6 @@ def test_what_is_let_go_is_there_for_others() -> None:
     assert other.ended == []
 
 
-@bounded
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 700)), max_size=60))
 def test_the_sum_is_right_and_never_too_much(steps: list[tuple[int, int]]) -> None:
     budget = Budget(LIMIT)

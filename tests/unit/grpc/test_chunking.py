@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from fuzz.mutate import frames_of
 from fuzz.sessions import RECORDED, sessions
 from fuzz.transcript import Transcript, given_up, replayed, transcript
-from tokens import bounded
 from unit.grpc.peer import PREFACE, in_pieces
 from wicketgate.grpc.frames import Type
 
@@ -75,7 +74,6 @@ def test_cut_in_two_anywhere(name: str) -> None:
         assert told(name, [session[:at], session[at:]]) == whole, f"cut at {at}"
 
 
-@bounded
 @given(st.sampled_from(NAMES), st.data())
 def test_cut_in_many_places(name: str, drawn: st.DataObject) -> None:
     session = sessions()[name]

@@ -7,7 +7,6 @@ from hpack import Decoder, Encoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from unit.grpc.peer import PLAIN, Field, block
 from wicketgate.grpc.faults import Fault, MalformedError
 from wicketgate.grpc.head import LONGEST_KEPT, Head
@@ -90,7 +89,6 @@ def raw(fields: list[Field]) -> list[tuple[bytes, bytes]]:
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in fields]
 
 
-@bounded
 @given(st.lists(REQUESTS, min_size=1, max_size=5), st.booleans())
 def test_blocks_without_state_say_what_they_said_to_hpack(
     requests: list[list[Field]],
@@ -109,7 +107,6 @@ def test_blocks_without_state_say_what_they_said_to_hpack(
         assert outcome(reader, coded) == expected(fields)
 
 
-@bounded
 @given(st.lists(REQUESTS, min_size=1, max_size=6), st.integers(0, 6), st.booleans())
 def test_blocks_with_state_say_the_same(
     requests: list[list[Field]],
@@ -130,7 +127,6 @@ def test_blocks_with_state_say_the_same(
         assert outcome(reader, coded) == expected(fields)
 
 
-@bounded
 @given(st.binary(max_size=60), st.booleans())
 def test_any_octets_are_an_answer(coded: bytes, starts_well: bool) -> None:  # noqa: FBT001 - drawn
     """
@@ -298,7 +294,6 @@ def mutated(fields: list[Field], mutation: tuple[str, int, str]) -> list[Field]:
     return [*fields[:at], *middle[kind], *fields[at + 1 :]]
 
 
-@bounded
 @given(
     st.lists(st.tuples(NAMES, VALUES), max_size=4),
     st.lists(st.tuples(MUTATIONS, st.integers(0, 99), st.booleans()), min_size=3, max_size=8),

@@ -10,7 +10,6 @@ from hpack.huffman_table import decode_huffman
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.grpc.huffman import is_well_formed
 
 ENCODER = HuffmanEncoder(REQUEST_CODES, REQUEST_CODES_LENGTH)
@@ -25,7 +24,6 @@ def is_good_value(coded: bytes) -> bool:
         return False
 
 
-@bounded
 @given(st.binary(max_size=40))
 @example(b" ")
 @example(b"a \t b")
@@ -40,7 +38,6 @@ def test_any_text_that_was_encoded(text: bytes) -> None:
     assert is_well_formed(coded) == (not BAD.search(text))
 
 
-@bounded
 @given(st.text("/.:-_ abcdefghij0123456789", max_size=60))
 def test_texts_as_they_are_sent(text: str) -> None:
     raw = text.encode()
@@ -49,7 +46,6 @@ def test_texts_as_they_are_sent(text: str) -> None:
     assert is_well_formed(coded) == (not BAD.search(raw))
 
 
-@bounded
 @given(st.binary(max_size=12))
 def test_any_octets(coded: bytes) -> None:
     assert is_well_formed(coded) == is_good_value(coded)

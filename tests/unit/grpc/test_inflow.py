@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from unit.grpc.peer import story
 from wicketgate.grpc.faults import Fault
 from wicketgate.grpc.frames import DEFAULT_WINDOW
@@ -48,7 +47,6 @@ def test_requests_that_do_not_end_leave_the_rest_of_the_window_to_others() -> No
     assert 30 < len(out) < 70
 
 
-@bounded
 @given(st.lists(st.tuples(st.booleans(), st.integers(0, 40_000)), max_size=60))
 def test_a_peer_never_waits_while_there_is_something_to_return(
     steps: list[tuple[bool, int]],

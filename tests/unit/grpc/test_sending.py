@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from unit.grpc.peer import ANSWER_HEADERS, ANSWER_TRAILERS, END_STREAM, parsed, story
 from wicketgate.grpc.frames import DEFAULT_WINDOW, MAX_WINDOW, Type
 from wicketgate.grpc.sending import Sender
@@ -189,7 +188,6 @@ STEPS = st.lists(
 )
 
 
-@bounded
 @given(STEPS)
 def test_whatever_the_windows_do_each_stream_gets_its_own_octets(
     steps: list[tuple[str, int, int]],

@@ -8,7 +8,6 @@ from hpack import Decoder
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.grpc.head import Head
 from wicketgate.grpc.service import Health, method_for
 from wicketgate.grpc.unary import (
@@ -141,7 +140,6 @@ def test_an_error_is_read_by_hpack(status: Status, message: str) -> None:
     assert (fields.get("grpc-accept-encoding") == "identity") == (status is Status.UNIMPLEMENTED)
 
 
-@bounded
 @given(st.text(st.characters(codec="utf-8"), max_size=40))
 def test_messages_are_percent_encoded(message: str) -> None:
     coded = percent_encoded(message)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded, claims_of
+from tokens import claims_of
 from wicketgate.core.policy.claim_header import MAX_VALUE, WORDS, HeaderValues, header_values
 from wicketgate.core.policy.rule import ClaimHeader
 from wicketgate.local.clerk_instance import SESSION, USER
@@ -172,7 +172,6 @@ JSON: st.SearchStrategy[Any] = st.recursive(
 )
 
 
-@bounded
 @given(
     st.sampled_from([*WORDS, "claims.o", "claims.plan"]),
     st.dictionaries(
@@ -193,7 +192,6 @@ def test_whatever_a_token_holds_a_header_is_plain_or_not_sent(
         assert found == UNUSABLE
 
 
-@bounded
 @given(st.lists(st.text("ab ,\n", max_size=3) | st.integers(0, 9), max_size=4))
 def test_a_list_that_is_sent_can_be_taken_apart_again(items: list[str | int]) -> None:
     found = made_of("claims.plan", {"plan": json.loads(json.dumps(items))})

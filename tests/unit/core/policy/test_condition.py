@@ -8,7 +8,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.policy.condition import (
     FIELD_TYPES,
     MAX_DEPTH,
@@ -484,7 +483,6 @@ CONDITIONS = [
 ]
 
 
-@bounded
 @given(
     st.sampled_from(CONDITIONS),
     st.dictionaries(st.sampled_from("xyz") | ANY_TEXT, JSON, max_size=4),
@@ -505,7 +503,6 @@ WORDS = st.sampled_from(
 )
 
 
-@bounded
 @given(st.lists(WORDS, max_size=12).map("".join) | ANY_TEXT)
 def test_any_text_is_a_condition_or_refused_with_its_place(source: str) -> None:
     try:
@@ -528,7 +525,6 @@ ELSEWHERE = st.sampled_from(
 )
 
 
-@bounded
 @given(
     st.lists(st.tuples(st.sampled_from("abc"), SELECTED, SPACES), min_size=1, max_size=4),
     ELSEWHERE,

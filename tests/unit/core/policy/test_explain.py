@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from random_policies import callers, claims, policies, requests, service
-from tokens import NOW, bounded, request
+from tokens import NOW, request
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NO_CREDENTIAL
 from wicketgate.core.decision import (
@@ -310,7 +310,6 @@ def test_what_else_is_to_blame_is_named(
     assert found.unmet == (why,)
 
 
-@bounded
 @given(policies, requests, callers)
 def test_the_explanation_is_of_what_the_gate_does(
     policy: RulePolicy, asked: HttpRequest, caller: Caller
@@ -336,7 +335,6 @@ def test_the_explanation_is_of_what_the_gate_does(
     assert len(found.steps) + found.untried == len(policy.rules)
 
 
-@bounded
 @given(policies, requests, callers)
 def test_whoever_is_denied_by_terms_is_told_which(
     policy: RulePolicy, asked: HttpRequest, caller: Caller

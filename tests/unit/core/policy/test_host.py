@@ -7,7 +7,6 @@ import re2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.policy.host import MAX_HOST, HostPattern, canonical_host
 
 
@@ -91,7 +90,6 @@ AUTHORITIES = st.one_of(
 )
 
 
-@bounded
 @given(AUTHORITIES)
 @example("[::1]")
 def test_the_host_of_any_text_is_plain_or_none(authority: str) -> None:
@@ -202,7 +200,6 @@ PATTERNS = st.tuples(st.sampled_from(["", "*."]), NAMES).map("".join).map(HostPa
 HOSTS = [".".join(labels) for count in range(1, 6) for labels in product("abz", repeat=count)]
 
 
-@bounded
 @given(PATTERNS, PATTERNS)
 def test_a_pattern_covers_another_exactly_when_it_fits_all_that_the_other_fits(
     pattern: HostPattern, other: HostPattern
@@ -212,7 +209,6 @@ def test_a_pattern_covers_another_exactly_when_it_fits_all_that_the_other_fits(
     assert expected == pattern.covers(other)
 
 
-@bounded
 @given(PATTERNS, st.text("ab.z", max_size=8) | st.sampled_from(HOSTS))
 def test_the_expression_fits_what_the_pattern_fits(pattern: HostPattern, host: str) -> None:
     assert pattern.matches(host) == (re2.fullmatch(pattern.expression, host) is not None)

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from random_policies import requests, rules, selectors, templates
-from tokens import bounded
 from wicketgate.core.policy.host import canonical_host
 from wicketgate.core.policy.lint import MAX_NAMED, MAX_WARNINGS, LintWarning, Suspicion, lint
 from wicketgate.core.policy.mismatch import mismatches
@@ -291,7 +290,6 @@ def fits(selector: Selector, asked: HttpRequest) -> bool:
     return not mismatches(selector, asked, canonical_host(asked.host) or "")
 
 
-@bounded
 @given(selectors, selectors, requests)
 def test_what_is_taken_fits_the_taker(
     taker: Selector, other: Selector, asked: HttpRequest
@@ -310,7 +308,6 @@ def test_what_is_taken_fits_the_taker(
     assert not fits(taken, asked) or (fits(taker, asked) and fits(other, asked))
 
 
-@bounded
 @given(rules, st.lists(requests, min_size=1, max_size=20))
 def test_an_unreachable_rule_never_decides(
     every: tuple[Rule, ...], asked: list[HttpRequest]
@@ -328,7 +325,6 @@ def test_an_unreachable_rule_never_decides(
     assert unreachable.isdisjoint(asked_rules)
 
 
-@bounded
 @given(rules)
 def test_nothing_is_missed_for_the_sake_of_speed(every: tuple[Rule, ...]) -> None:
     """
@@ -349,7 +345,6 @@ def test_nothing_is_missed_for_the_sake_of_speed(every: tuple[Rule, ...]) -> Non
     assert {(each.rule, each.kind) for each in found} == expected
 
 
-@bounded
 @given(selectors, selectors, st.sampled_from(["", "team", "exposure"]))
 def test_whatever_takes_or_opens_something_is_near(
     earlier: Selector, later: Selector, key: str
@@ -399,7 +394,6 @@ def test_which_path_covers_another_and_which_meets_it_without_being_within(
     assert list(index.meeting(asked)) == ([7] if meets_beside else [])
 
 
-@bounded
 @given(templates, templates)
 def test_the_index_of_paths_knows_what_covers_and_what_meets(
     own: PathTemplate, other: PathTemplate
@@ -424,7 +418,6 @@ def merged(own: PathTemplate, other: PathTemplate) -> str:
     return "/" + "/".join(mine or theirs or "z" for mine, theirs in pairs)
 
 
-@bounded
 @given(selectors, selectors)
 def test_where_two_rules_meet_there_is_a_path_that_fits_both(
     earlier: Selector, later: Selector

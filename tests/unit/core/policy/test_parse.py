@@ -7,7 +7,6 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.policy.condition import compile_condition
 from wicketgate.core.policy.host import HostPattern
 from wicketgate.core.policy.parse import (
@@ -414,7 +413,6 @@ def check_refused_or_read(text: str) -> None:
         assert mistake.message.isprintable()
 
 
-@bounded
 @given(st.text(max_size=60))
 def test_any_text_is_a_policy_or_a_list_of_mistakes(text: str) -> None:
     check_refused_or_read(text)
@@ -448,7 +446,6 @@ PIECES = st.sampled_from(
 )
 
 
-@bounded
 @given(
     st.integers(0, len(EVERYTHING)), st.integers(0, 12), st.lists(PIECES, max_size=3).map("".join)
 )
@@ -458,7 +455,6 @@ def test_a_policy_whose_text_is_spoilt_somewhere_is_refused_or_read(
     check_refused_or_read(EVERYTHING[:start] + added + EVERYTHING[start + removed :])
 
 
-@bounded
 @given(
     st.lists(st.sampled_from([*EVERYTHING.splitlines(keepends=True)]), max_size=30).map("".join)
 )
@@ -505,7 +501,6 @@ def replaced(value: Any, place: tuple[str | int, ...], by: object) -> Any:  # no
     return copied if isinstance(value, dict) else list(copied.values())
 
 
-@bounded
 @given(st.sampled_from(places_in(TREE)), JUNK)
 def test_a_policy_with_anything_in_any_one_place_is_refused_or_read(
     place: tuple[str | int, ...], junk: object
@@ -513,7 +508,6 @@ def test_a_policy_with_anything_in_any_one_place_is_refused_or_read(
     check_refused_or_read(yaml.safe_dump(replaced(TREE, place, junk), allow_unicode=True))
 
 
-@bounded
 @given(st.sampled_from([place for place in places_in(TREE) if isinstance(place[-1], str)]))
 def test_a_policy_with_any_one_key_misspelt_is_refused_at_that_key(
     place: tuple[str | int, ...],
@@ -650,7 +644,7 @@ def _quoted(writer: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
 Writer.add_representer(str, _quoted)
 
 
-@settings(bounded, max_examples=40)
+@settings(max_examples=40)
 @given(st.dictionaries(NAMES, RULES, max_size=4), st.booleans(), st.booleans())
 def test_a_policy_means_what_was_meant(
     drawn: dict[str, dict[str, Any]],

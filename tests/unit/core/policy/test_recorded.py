@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import NOW, bounded
+from tokens import NOW
 from wicketgate.core.policy.recorded import RecordedDecision, Skipped, read_line
 
 REPLAY: Final[Mapping[str, Any]] = {
@@ -125,7 +125,6 @@ def test_a_damaged_decision_is_broken(line: Mapping[str, Any]) -> None:
     assert read(line) is Skipped.BROKEN
 
 
-@bounded
 @given(st.binary())
 def test_any_bytes_can_be_read(line: bytes) -> None:
     assert isinstance(read_line(line), Skipped)
@@ -138,7 +137,6 @@ JSON = st.recursive(
 )
 
 
-@bounded
 @given(st.sampled_from(sorted({*REPLAY, "claims", "headers", "context"})), JSON)
 def test_any_value_can_stand_anywhere(name: str, value: object) -> None:
     assert isinstance(read(replay(**{name: value})), RecordedDecision | Skipped)

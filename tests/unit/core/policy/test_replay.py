@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import NOW, billing_token, bounded, request
+from tokens import NOW, billing_token, request
 from wicketgate.core.claims import Claims
 from wicketgate.core.credential import NO_CREDENTIAL
 from wicketgate.core.decision import (
@@ -325,7 +325,6 @@ CALLERS: Final = st.sampled_from(
 )
 
 
-@bounded
 @given(
     st.lists(PARTS, min_size=1, max_size=4),
     CALLERS,

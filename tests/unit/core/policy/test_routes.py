@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.policy.routes import Admission, RoutePolicy, Targets, exposure_of, route_rule
 from wicketgate.core.policy.rule import ANY_SERVICE, ANY_USER, Exposure, Match, Refusal, Rule
 from wicketgate.core.reason import Reason
@@ -150,7 +149,6 @@ def test_the_query_is_not_part_of_the_target_that_is_judged() -> None:
     assert match() == match(target="/a?x=../..//")
 
 
-@bounded
 @given(
     st.dictionaries(
         st.sampled_from(["policy", "exposure", "targets", "x"]),

@@ -8,7 +8,7 @@ import re2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens import bounded, request
+from tokens import request
 from wicketgate.core.policy.host import HostPattern, canonical_host
 from wicketgate.core.policy.rule import Exposure, Match, Refusal, Rule, Selector
 from wicketgate.core.policy.rules import RulePolicy, fits_beside_path
@@ -462,7 +462,6 @@ REQUESTS = st.builds(
 )
 
 
-@bounded
 @given(RULES, st.lists(PATTERNS, max_size=1), REQUESTS)
 @example([rule(), rule(is_shadow=True)], [HostPattern("a.example")], request(target="/\x00\udcff"))
 def test_the_set_finds_the_rule_that_asking_each_in_turn_finds(
@@ -473,7 +472,6 @@ def test_the_set_finds_the_rule_that_asking_each_in_turn_finds(
     assert naive(rules, asked, any_target_hosts) == found
 
 
-@bounded
 @given(RULES, REQUESTS)
 def test_shadow_rules_change_nothing_but_what_is_collected(
     rules: list[Rule], asked: HttpRequest
@@ -487,7 +485,6 @@ def test_shadow_rules_change_nothing_but_what_is_collected(
 ANY_TEXT = st.text(st.characters())
 
 
-@bounded
 @given(
     RULES,
     st.builds(

@@ -8,7 +8,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.policy.source import (
     KEY,
     MAX_REPEATED,
@@ -118,7 +117,6 @@ TREES = st.recursive(
 )
 
 
-@bounded
 @given(TREES, st.booleans())
 def test_what_another_writer_wrote_is_read(tree: object, is_flow: bool) -> None:  # noqa: FBT001 - drawn
     text = yaml.safe_dump(tree, default_flow_style=is_flow)
@@ -333,7 +331,6 @@ PIECES = (
 FRAGMENTS = st.lists(st.sampled_from(PIECES), max_size=30).map("".join)
 
 
-@bounded
 @given(FRAGMENTS | st.text(max_size=40))
 def test_any_text_is_read_or_refused_at_a_place_inside_it(text: str) -> None:
     try:

@@ -7,7 +7,6 @@ import re2
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.policy.template import PathTemplate
 
 
@@ -248,7 +247,6 @@ PATHS = [
 ]
 
 
-@bounded
 @given(templates(), templates())
 def test_a_template_covers_another_exactly_when_it_fits_all_that_the_other_fits(
     template: PathTemplate, other: PathTemplate
@@ -258,7 +256,6 @@ def test_a_template_covers_another_exactly_when_it_fits_all_that_the_other_fits(
     assert expected == template.covers(other)
 
 
-@bounded
 @given(templates(), templates())
 def test_templates_meet_exactly_when_some_path_fits_both(
     template: PathTemplate, other: PathTemplate
@@ -271,7 +268,6 @@ def test_templates_meet_exactly_when_some_path_fits_both(
 LINES = st.text(st.characters(exclude_characters="\n", exclude_categories=["Cs"]), max_size=8)
 
 
-@bounded
 @given(templates(), LINES | LINES.map("/{}".format) | st.text("/ab", max_size=8))
 @example(PathTemplate.parse("/**"), "//")
 @example(PathTemplate.parse("/a"), "/a//")
@@ -279,7 +275,6 @@ def test_the_expression_fits_what_the_template_fits(template: PathTemplate, path
     assert template.matches(path) == (re2.fullmatch(template.expression, path) is not None)
 
 
-@bounded
 @given(st.text("!\"$%&'()*+,-.:=@[]^_`|~<>aZ09", min_size=1, max_size=6))
 def test_a_literal_segment_fits_itself_and_no_other(segment: str) -> None:
     """
@@ -296,7 +291,6 @@ def test_a_literal_segment_fits_itself_and_no_other(segment: str) -> None:
     assert expected == (re2.fullmatch(template.expression, "/zz") is None)
 
 
-@bounded
 @given(st.text(st.characters(), max_size=20) | st.text("/a*{}.%", max_size=12).map("/{}".format))
 def test_any_text_is_a_template_or_refused(text: str) -> None:
     """

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import NOW, billing_token, bounded, claims_of
+from tokens import NOW, billing_token, claims_of
 from wicketgate.core.policy.rule import ANY_SERVICE, ANY_USER, Rule, ServiceTerms, UserTerms
 from wicketgate.core.policy.terms import refused_service, refused_user
 from wicketgate.core.reason import Reason
@@ -194,7 +194,6 @@ TERMS = st.builds(
 )
 
 
-@bounded
 @given(st.lists(TERMS, max_size=4), st.booleans(), st.integers(-60, 2000))
 def test_alternatives_admit_exactly_whom_one_of_them_admits(
     terms: list[UserTerms],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import NOW, billing_token, bounded, claims_of, request
+from tokens import NOW, billing_token, claims_of, request
 from wicketgate.core.claims import Claims
 from wicketgate.core.policy.condition import VARIABLES, compile_condition
 from wicketgate.core.policy.variables import USER_FIELDS, variables_of
@@ -196,7 +196,6 @@ def test_conditions_read_these_values(source: str, expected: Reason | None) -> N
 SECRETS = st.text("QXZ", min_size=8)
 
 
-@bounded
 @given(
     SECRETS,
     st.sampled_from(["authorization", "cookie", "proxy-authorization", ":path", ":x", "query"]),

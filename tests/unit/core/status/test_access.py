@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.service_token import ServiceTokens
 from wicketgate.core.status.access import (
     NO_TOKEN,
@@ -57,7 +56,6 @@ def test_a_name_that_somebody_may_lead_to_loopback_is_refused(host: str | None) 
     assert access(Place.LOOPBACK).to_data(Asked(host=host)) == OTHER_NAME
 
 
-@bounded
 @given(st.text(max_size=40))
 def test_no_host_raises(host: str) -> None:
     assert access(Place.LOOPBACK).to_data(Asked(host=host)) in (None, OTHER_NAME)

@@ -7,7 +7,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tokens import bounded
 from wicketgate.core.status.history import (
     KEPT,
     WINDOW_SECONDS,
@@ -105,7 +104,6 @@ def test_a_quantile_is_read_off_the_buckets(
     assert expected == pytest.approx(quantile(share, BOUNDS, before, after))
 
 
-@bounded
 @given(
     st.lists(st.integers(0, 50), min_size=4, max_size=4),
     st.lists(st.integers(0, 50), min_size=4, max_size=4),
