@@ -192,6 +192,15 @@ async def test_a_proxy_s_404_deletes_nobody(clerk: ClerkDouble, database: Databa
     assert sums(await synced(clerk, database))["deleted"] == 1
 
 
+async def test_a_run_that_has_ended_holds_up_no_other(
+    clerk: ClerkDouble, database: Database
+) -> None:
+    page_of(clerk.backend, 1)
+
+    for _ in range(10):
+        await synced(clerk, database)
+
+
 @pytest.mark.parametrize("left", [0, 4])
 async def test_too_many_deletions_need_a_word_of_the_operator(
     clerk: ClerkDouble, database: Database, left: int

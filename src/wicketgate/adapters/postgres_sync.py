@@ -9,7 +9,7 @@ Postgres itself sees to it that nothing else is written.
 """
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
 
@@ -20,7 +20,7 @@ from psycopg.types.json import Jsonb
 from wicketgate.core.claims import UserId
 from wicketgate.core.comparison import Cursor, Effect, Progress
 from wicketgate.core.event import Milliseconds, UserProfile
-from wicketgate.errors import EnvironmentFaultError
+from wicketgate.errors import DependencyError, EnvironmentFaultError
 from wicketgate.sql import DEFAULT_SCHEMA, query
 from wicketgate.sql.connection import bounded, checked_schema, connected
 from wicketgate.sql.faults import ROW_FAULTS, database_fault
@@ -172,6 +172,16 @@ class PostgresMirror:
         """
         await self._write("sync_finish", self._run)
 
+    async def release(self) -> None:
+        """Let the next run begin, which may come before Postgres notices that this one left."""
+
+        async def work() -> None:
+            await self._connection.execute("SELECT pg_advisory_unlock_all()")
+
+        # Whatever is wrong with the connection, its end releases as well.
+        with suppress(DependencyError):
+            await self._bounded(work)
+
     async def _write(self, name: str, parameters: Mapping[str, Any]) -> None:
         async def work() -> None:
             await self._execute(name, parameters)
@@ -243,10 +253,12 @@ async def open_mirror(
     """
     checked_schema(schema)
     async with connected(database_url, statement_seconds=timeout_seconds) as connection:
-        yield PostgresMirror(
+        mirror = PostgresMirror(
             connection,
             schema=schema,
             instance_id=instance_id,
             is_dry_run=dry_run,
             timeout_seconds=timeout_seconds,
         )
+        yield mirror
+        await mirror.release()
