@@ -192,13 +192,17 @@ async def test_a_proxy_s_404_deletes_nobody(clerk: ClerkDouble, database: Databa
     assert sums(await synced(clerk, database))["deleted"] == 1
 
 
-async def test_a_run_that_has_ended_holds_up_no_other(
-    clerk: ClerkDouble, database: Database
-) -> None:
-    page_of(clerk.backend, 1)
+async def test_a_run_that_has_ended_holds_up_no_other(database: Database) -> None:
+    """
+    Even while its connection is still there.
+    """
+    async with open_mirror(database.url) as ended, open_mirror(database.url) as following:
+        await ended.begin(restart=False)
+        with pytest.raises(EnvironmentFaultError):
+            await following.begin(restart=False)
+        await ended.release()
 
-    for _ in range(10):
-        await synced(clerk, database)
+        await following.begin(restart=False)
 
 
 @pytest.mark.parametrize("left", [0, 4])
